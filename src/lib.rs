@@ -1,0 +1,3 @@
+//! Signet.
+#![forbid(unsafe_code)]
+pub mod ports;

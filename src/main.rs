@@ -1,0 +1,3 @@
+//! The `signet` program: parses the verb and calls the application; no logic.
+#![forbid(unsafe_code)]
+fn main() {}

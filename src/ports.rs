@@ -1,0 +1,220 @@
+//! The outside world as the domain sees it: time, randomness and the ways a store can fail.
+//!
+//! Guarantees: the system clock and the system's random generator are read here and nowhere else (clippy refuses
+//! them elsewhere), so a test that holds the clock holds all of Signet.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+/// A moment, in milliseconds since the Unix epoch (UTC, leap seconds ignored, as in
+/// [RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2) but finer).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// The moment `secs` seconds after the epoch.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down: the `NumericDate` of a token.
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This moment and `span` later, saturating.
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span_millis(span)))
+    }
+
+    /// This moment less `span`, saturating.
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span_millis(span)))
+    }
+
+    /// How long after `earlier` this moment is; zero when `earlier` is in fact later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+fn span_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `2026-11-22T00:29:54Z`, to the second ([RFC 3339](https://www.rfc-editor.org/rfc/rfc3339)).
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secs = self.secs();
+        let (days, second) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+        // Civil date from days (Howard Hinnant's algorithm): years begin in March, so that the leap day ends one.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Where time comes from. Stores answer with their own time passed through [`Clock::of_store`].
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// This machine's time.
+    fn now(&self) -> Timestamp;
+
+    /// What to take for a store's time: itself, but for a clock that a test holds.
+    fn of_store(&self, store_time: Timestamp) -> Timestamp {
+        store_time
+    }
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+    fn now(&self) -> Timestamp {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => Timestamp(span_millis(since)),
+            Err(before) => Timestamp(-span_millis(before.duration())),
+        }
+    }
+}
+
+/// A moment of a clock that only runs forward, for measuring how long something took.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Time since the start.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Where secrets come from.
+pub trait Entropy: Send + Sync + fmt::Debug {
+    /// Fills `buf` with random bytes fit for keys.
+    fn fill(&self, buf: &mut [u8]);
+}
+
+/// The system's random generator, by aws-lc's DRBG.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the random generator")]
+    fn fill(&self, buf: &mut [u8]) {
+        if aws_lc_rs::rand::fill(buf).is_err() {
+            // A machine without randomness can't make keys, and anything done instead would be unsafe.
+            std::process::abort();
+        }
+    }
+}
+
+const POOL: usize = 4096;
+const UUID_RANDOM: usize = 10;
+
+thread_local! {
+    /// Random bytes for identifiers, drawn in bulk: one draw serves some 400 identifiers of this thread.
+    static IDENTIFIER_POOL: RefCell<([u8; POOL], usize)> = const { RefCell::new(([0; POOL], POOL)) };
+}
+
+/// A new UUIDv7 ([RFC 9562 §5.7](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)) of the moment `now`: 48 bits of
+/// time, 74 random bits. An identifier, not a secret.
+pub fn unique_id(now: Timestamp) -> Uuid {
+    IDENTIFIER_POOL.with_borrow_mut(|(pool, used)| {
+        if POOL - *used < UUID_RANDOM {
+            SystemEntropy.fill(pool);
+            *used = 0;
+        }
+        let mut random = [0; UUID_RANDOM];
+        random.copy_from_slice(&pool[*used..*used + UUID_RANDOM]);
+        *used += UUID_RANDOM;
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    })
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The store can't be reached or took too long: the same call may work later. Nothing is known of its effect.
+    #[error("the store can't be reached: {0}")]
+    Unavailable(String),
+    /// What is stored can't be read as what it should be. Someone has to look.
+    #[error("{what} in the store is damaged: {why}")]
+    Corrupt {
+        /// The row, by table and key.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store refuses, and would refuse again: no room, not writable, a version it does not know.
+    #[error("the store refuses: {0}")]
+    Refused(String),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_prints_as_rfc_3339() {
+        for (secs, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_305_594, "2026-11-21T23:59:54Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::from_secs(secs).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_span_between_moments_is_never_negative() {
+        let (early, late) = (Timestamp::from_millis(5), Timestamp::from_millis(12));
+        assert_eq!(late.since(early), Duration::from_millis(7));
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_million_identifiers_are_distinct_and_carry_their_moment() {
+        let now = Timestamp::from_secs(1_795_305_594);
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000_000 {
+            let id = unique_id(now);
+            assert_eq!(id.get_version_num(), 7);
+            assert_eq!(id.get_timestamp().unwrap().to_unix().0, 1_795_305_594);
+            assert!(seen.insert(id));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! `signet-verify`.
+#![forbid(unsafe_code)]
