@@ -1,3 +1,8 @@
-//! The `signet` program: parses the verb and calls the application; no logic.
+//! The `signet` program: hands the command line over, and nothing else.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    signet::cli::run(std::env::args_os())
+}

@@ -1,0 +1,126 @@
+//! The first start: the first admin client and the file with its credentials.
+//!
+//! Guarantees: the file is written whole before the credentials in it become valid; a start that is interrupted is
+//! begun anew, and leaves no second client.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::files::{Existing, write_secret};
+use super::{Opened, Parts, StartError};
+use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
+use crate::config::Settings;
+use crate::ports::StoreError;
+use crate::secret::SecretText;
+
+/// The credentials' file, in `data_dir`.
+pub const CREDENTIALS_FILE: &str = "admin-credentials.json";
+
+/// What is in that file: all that it takes to get a first token.
+#[derive(Serialize, Deserialize, Clone)]
+pub struct Credentials {
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// Where tokens are to be had.
+    pub token_endpoint: String,
+    /// The `resource` to ask for.
+    pub audience: String,
+    /// What the client may get there.
+    pub scope: String,
+}
+
+/// A first admin client that exists now.
+#[derive(Debug, Clone)]
+pub struct NewAdmin {
+    /// Its identifier.
+    pub client_id: ClientId,
+    /// Where its credentials are.
+    pub credentials: PathBuf,
+}
+
+/// Sets up an opened installation by `signet init`.
+pub async fn initialise(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<NewAdmin, StartError> {
+    let already = || StartError::AlreadyInitialised { database: settings.database.url.to_string() };
+    if opened.store.is_founded().await? {
+        return Err(already());
+    }
+    found(settings, opened, parts).await?.ok_or_else(already)
+}
+
+/// Completes the first start of an embedded installation, if that was not done. Answers with the credentials' file
+/// while there is one, and whether its secret is still valid.
+pub(super) async fn complete(
+    settings: &Settings,
+    opened: &Opened,
+    parts: &Parts,
+) -> Result<(Option<PathBuf>, bool), StartError> {
+    let path = settings.data_dir.join(CREDENTIALS_FILE);
+    if !opened.store.is_founded().await? {
+        let new = found(settings, opened, parts).await?;
+        if let Some(new) = &new {
+            info!(client_id = new.client_id.as_str(), credentials = %path.display(), "first start: made an admin client");
+        }
+        return Ok((Some(path), true));
+    }
+    let in_use = first_secret_in_use(opened, parts).await?;
+    if let Some(client) = &in_use {
+        warn!(
+            client_id = client.as_str(),
+            "the secret of the first start is still in use: roll it with `signet clients roll-secret` and delete its file"
+        );
+    }
+    Ok((path.exists().then_some(path), in_use.is_some()))
+}
+
+/// `None` when another process was first.
+async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Option<NewAdmin>, StartError> {
+    let path = settings.data_dir.join(CREDENTIALS_FILE);
+    let (client, secret) = first_admin(opened, parts).map_err(|error| StoreError::Refused(error.to_string()))?;
+    let credentials = Credentials {
+        client_id: client.id.as_str().to_owned(),
+        client_secret: secret.expose().to_owned(),
+        token_endpoint: opened.issuer.token_endpoint(),
+        audience: opened.issuer.admin_audience(),
+        scope: ADMIN_SCOPES.to_owned(),
+    };
+    let json = serde_json::to_string_pretty(&credentials).map_err(|error| StoreError::Refused(error.to_string()))?;
+    let failed = |why| StartError::File { path: path.clone(), why };
+    write_secret(&path, format!("{json}\n").as_bytes(), Existing::Replace).map_err(failed)?;
+    Ok(match opened.store.found(&client).await? {
+        Insert::Inserted => Some(NewAdmin { client_id: client.id, credentials: path }),
+        Insert::Exists => None,
+    })
+}
+
+fn first_admin(opened: &Opened, parts: &Parts) -> Result<(Client, SecretText), ClientError> {
+    let now = parts.clock.now();
+    let admin = opened.issuer.admin_audience();
+    let metadata = ClientMetadata {
+        client_name: "First admin".to_owned(),
+        access: [(admin.clone(), ADMIN_SCOPES.to_owned())].into(),
+        serves: vec![admin],
+        ..ClientMetadata::default()
+    };
+    let client = metadata.register(ClientId::generate(now), &opened.issuer, now)?;
+    client.roll_secret(SecretOrigin::FirstStart, std::time::Duration::ZERO, &*parts.entropy, now)
+}
+
+async fn first_secret_in_use(opened: &Opened, parts: &Parts) -> Result<Option<ClientId>, StoreError> {
+    const PAGE: u32 = 500;
+    let now = parts.clock.now();
+    let mut after = None;
+    loop {
+        let page = opened.store.list_clients(after.as_ref(), PAGE).await?;
+        if let Some(client) = page.iter().find(|client| client.uses_first_secret(now)) {
+            return Ok(Some(client.id.clone()));
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after = Some(last.id.clone()),
+            _ => return Ok(None),
+        }
+    }
+}

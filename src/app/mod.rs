@@ -1,0 +1,257 @@
+//! The composition root: settings make stores, stores make services, services make routes; bind, run, stop gracefully.
+
+mod banner;
+mod files;
+mod first_start;
+mod follower;
+mod listeners;
+mod opened;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tracing::info;
+
+use crate::clients::{AssertionRules, Authenticator};
+use crate::config::Settings;
+use crate::grants::Services;
+use crate::http::{Http, Limits, Listener, Metadata};
+use crate::issuer::Issuer;
+use crate::keys::{ImportRefused, KeeperError};
+use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
+use crate::tokens::Minter;
+
+pub use banner::banner;
+pub use first_start::{CREDENTIALS_FILE, Credentials, NewAdmin, initialise};
+pub use opened::{Opened, Preparation, open_database};
+
+use follower::Follower;
+use listeners::{Bound, Servers};
+
+/// What the application takes from outside. Tests bring their own clock.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// This machine's time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for secrets and keys.
+    pub entropy: Arc<dyn Entropy>,
+    /// How often the store is asked what changed.
+    pub follow_every: Duration,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), follow_every: Duration::from_secs(1) }
+    }
+}
+
+/// Why Signet does not start. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("the database {database} can't be used: {why}")]
+    Database {
+        /// Which one, without its password.
+        database: String,
+        /// What is wrong.
+        why: StoreError,
+    },
+    /// The database holds nothing yet, and is not to be filled unasked.
+    #[error("the database {database} is not set up: run `signet init` once")]
+    NotInitialised {
+        /// Which one.
+        database: String,
+    },
+    /// The schema is old and not to be changed unasked.
+    #[error(
+        "the database has schema {applied}, and `database.auto_migrate` is false: run `signet migrate` to bring it to {known}"
+    )]
+    NotMigrated {
+        /// The database's schema.
+        applied: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// Someone else set it up already.
+    #[error("the database {database} is set up already; `signet clients roll-secret` replaces a lost secret")]
+    AlreadyInitialised {
+        /// Which one.
+        database: String,
+    },
+    /// The master key.
+    #[error("the master key: {0}")]
+    MasterKey(String),
+    /// The keys.
+    #[error("the signing keys: {0}")]
+    Keys(#[from] KeeperError),
+    /// A file that can't be written or read.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// A listener.
+    #[error("{listener} can't listen on {address}: {why}")]
+    Listen {
+        /// Which listener.
+        listener: &'static str,
+        /// Where.
+        address: String,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// A store failed on the way.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ImportRefused> for StartError {
+    fn from(error: ImportRefused) -> Self {
+        Self::Keys(KeeperError::Import(error))
+    }
+}
+
+/// A Signet that is bound and ready to run.
+pub struct Application {
+    http: Arc<Http>,
+    servers: Servers,
+    follower: Arc<Follower>,
+    follow_every: Duration,
+    public: SocketAddr,
+    admin: SocketAddr,
+    credentials: Option<PathBuf>,
+    first_secret_in_use: bool,
+}
+
+impl Application {
+    /// Binds both listeners, opens the store, brings keys and schema up to date, and on the embedded default does the
+    /// first start. Nothing is created when a listener can't be bound.
+    pub async fn build(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
+        let bound = Bound::bind(settings)?;
+        let issuer = settings.issuer_bound_to(bound.public_address.port());
+        let opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
+        let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
+        let http = Arc::new(compose(settings, &issuer, &opened, &parts));
+        let servers = bound.serve(settings, &http)?;
+        Ok(Self {
+            http,
+            servers,
+            follower: opened.follower,
+            follow_every: parts.follow_every,
+            public: bound.public_address,
+            admin: bound.admin_address,
+            credentials: first_start,
+            first_secret_in_use,
+        })
+    }
+
+    /// Where the public listener really listens.
+    pub const fn public_address(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where the admin listener really listens.
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> &Issuer {
+        &self.http.services.issuer
+    }
+
+    /// The file with the first admin client's credentials, while it is there.
+    pub fn credentials(&self) -> Option<&PathBuf> {
+        self.credentials.as_ref()
+    }
+
+    /// Whether the secret of the first start is still valid.
+    pub const fn first_secret_in_use(&self) -> bool {
+        self.first_secret_in_use
+    }
+
+    /// Stops the application gracefully from another task.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { handles: self.servers.handles() }
+    }
+
+    /// Serves until told to stop by [`Stopper::stop`], SIGTERM or SIGINT; then lets requests in flight finish.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let stopper = self.stopper();
+        actix_web::rt::spawn(async move {
+            stop_signal().await;
+            info!("stopping: requests in flight may finish");
+            stopper.stop().await;
+        });
+        let following = {
+            let (follower, every) = (Arc::clone(&self.follower), self.follow_every);
+            actix_web::rt::spawn(async move { follower.follow(every).await })
+        };
+        info!(issuer = self.issuer().as_str(), public = %self.public, admin = %self.admin, "listening");
+        let served = self.servers.run().await;
+        following.abort();
+        self.follower.close().await;
+        info!("stopped");
+        served
+    }
+}
+
+/// Stops an application.
+#[derive(Clone)]
+pub struct Stopper {
+    handles: [ServerHandle; 2],
+}
+
+impl Stopper {
+    /// Takes no new requests and lets those in flight finish, for at most `public.shutdown_grace`.
+    pub async fn stop(&self) {
+        let [public, admin] = &self.handles;
+        public.stop(true).await;
+        admin.stop(true).await;
+    }
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Http {
+    let ring = Arc::clone(opened.keeper.ring());
+    let tokens = &settings.tokens;
+    let minter = Minter::new(issuer.clone(), Arc::clone(&ring), tokens.access_lifetime, tokens.default_algorithm);
+    let rules = AssertionRules { issuer: issuer.clone(), max_lifetime: settings.clients.assertion_max_lifetime };
+    let directory = Arc::clone(&opened.directory);
+    Http {
+        services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },
+        authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
+        ring,
+        metadata: Metadata::new(issuer),
+        readiness: Arc::clone(&opened.follower) as _,
+        clock: Arc::clone(&parts.clock),
+        limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
+        jwks_max_age: settings.keys.jwks_max_age,
+        access_log: settings.telemetry.access_log,
+    }
+}
+
+/// The listener's name in messages.
+const fn name(listener: Listener) -> &'static str {
+    match listener {
+        Listener::Public => "the public listener (`public.bind`)",
+        Listener::Admin => "the admin listener (`admin.bind`)",
+    }
+}

@@ -1,0 +1,47 @@
+//! `signet init` and `signet migrate`.
+
+use serde_json::json;
+
+use super::{Context, Failure, quiet_log};
+use crate::app::{self, Opened, Parts, Preparation};
+
+/// Sets up a database: what the first start does by itself on the embedded default.
+pub(super) async fn init(context: &Context) -> Result<(), Failure> {
+    let loaded = context.settings()?;
+    let _log = quiet_log(&loaded)?;
+    let (settings, parts) = (&loaded.settings, Parts::default());
+    let opened = Opened::open(settings, &settings.issuer, &parts, Preparation::Initialise).await?;
+    let admin = app::initialise(settings, &opened, &parts).await?;
+    let result = json!({
+        "issuer": settings.issuer.as_str(),
+        "database": settings.database.url.to_string(),
+        "client_id": admin.client_id.as_str(),
+        "credentials": admin.credentials,
+    });
+    context.output.result(&result, |_| {
+        format!(
+            "{} is set up for {}.\nThe first admin client's credentials are in {}.",
+            settings.database.url,
+            settings.issuer.as_str(),
+            admin.credentials.display()
+        )
+    })?;
+    Ok(())
+}
+
+/// Brings the schema up to date by hand.
+pub(super) async fn migrate(context: &Context) -> Result<(), Failure> {
+    let loaded = context.settings()?;
+    let _log = quiet_log(&loaded)?;
+    let store = app::open_database(&loaded.settings, &Parts::default()).await?;
+    let before = store.migrate().await?;
+    let result = json!({ "before": before.applied, "now": before.known });
+    context.output.result(&result, |_| {
+        if before.applied == before.known {
+            format!("The database has schema {} already.", before.known)
+        } else {
+            format!("The database went from schema {} to {}.", before.applied, before.known)
+        }
+    })?;
+    Ok(())
+}

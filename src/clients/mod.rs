@@ -1,0 +1,23 @@
+//! WHO ASKS, and for what: clients, the resources that tokens are for, and the one way to know a client.
+//!
+//! Guarantees: an [`AuthenticatedClient`] exists only after its credentials were checked; a client's scopes never
+//! exceed what the resource offers; the identifier of the admin resource can't be registered by anyone.
+
+mod assertion;
+mod authenticate;
+mod client;
+mod directory;
+mod registration;
+mod resource;
+mod scope;
+
+pub use assertion::{ASSERTION_SKEW, AssertionRefusal, AssertionRules, ReplayMarks};
+pub use authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, Presented, Refusal};
+pub use client::{
+    Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, SecretMethod, SecretOrigin,
+    StoredSecret,
+};
+pub use directory::{ClientStore, Directory, Insert, Removal, ResourceStore, Swap};
+pub use registration::{ClientMetadata, MAX_CLIENT_KEYS};
+pub use resource::{ADMIN_SCOPES, Resource, ResourceError, ResourceId};
+pub use scope::{ScopeError, ScopeSet};

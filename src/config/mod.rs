@@ -1,0 +1,278 @@
+//! Typed settings: built-in defaults, then `signet.toml` (or the file of `--config`), then the environment
+//! (`SIGNET__PUBLIC__BIND=…`, two underscores a level).
+//!
+//! Guarantees: a name that no setting has is refused; every fault is reported at once, each with its key and its
+//! source; each value's source is known; a secret is never shown. A secret may be given as a file by `…_file`.
+//!
+//! One declaration a section (`section!` below) makes the struct, its rows of the table and its reader; the
+//! annotated `docs/configuration.toml` is written from the same table by [`reference()`].
+
+mod database_url;
+mod duration;
+mod fault;
+mod rules;
+mod setting;
+mod show;
+mod source;
+mod value;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use signet_verify::Algorithm;
+
+pub use self::database_url::{DatabaseUrl, PostgresUrl};
+pub use self::fault::{Fault, Faults, Source};
+pub use self::show::{Entry, reference, show, show_json};
+pub use self::value::{BindAddress, EddsaName, RsaBits};
+use crate::issuer::Issuer;
+use crate::secret::SecretText;
+use crate::telemetry::{Filter, Format, TelemetrySettings};
+
+use self::setting::{Reader, Section, Setting, computed, fixed, section, unset};
+
+section! {
+    /// Settings that belong to no section.
+    pub struct RootSettings at "" {
+        /// The issuer identifier: the `iss` of every token and the root of every address, exactly as written here.
+        /// `https://`, with a path if need be, without query, fragment or trailing slash. When it is not set, it
+        /// follows `public.bind`: `http://127.0.0.1:8080`.
+        issuer: String = computed(rules::issuer_of_bind, "http://127.0.0.1:8080");
+        /// Admit an issuer with plain `http` for a host that is not loopback. Tokens and secrets then cross the
+        /// network readable.
+        allow_insecure_issuer: bool = fixed("false");
+        /// The folder for what Signet keeps on this machine: the SQLite file and the first credentials.
+        data_dir: PathBuf = fixed("data");
+    }
+}
+
+section! {
+    /// The public listener: everything that applications and verifiers use.
+    pub struct PublicSettings at "public." {
+        /// Where it listens: host:port. Port 0 lets the system choose one.
+        bind: BindAddress = fixed("127.0.0.1:8080");
+        /// How many threads answer requests. When it is not set: one per processor.
+        workers: usize = computed(rules::processors, "4").within("1", "512");
+        /// How many connections each of them holds at a time; further ones wait.
+        max_connections: usize = fixed("10000").within("1", "1000000");
+        /// How long a client may take to send the head of a request.
+        header_timeout: Duration = fixed("5s").within("100ms", "1m");
+        /// How long an idle connection stays open for a next request; 0 closes it after each answer.
+        keep_alive: Duration = fixed("75s").within("0s", "1h");
+        /// The largest body of a request, in bytes.
+        body_limit: usize = fixed("16384").within("1024", "1048576");
+        /// How long requests in flight may take to finish when Signet is told to stop.
+        shutdown_grace: Duration = fixed("10s").within("0s", "5m");
+    }
+}
+
+section! {
+    /// The admin listener: health, and what operators use. Keep it where only they reach it.
+    pub struct AdminSettings at "admin." {
+        /// Where it listens: host:port. Port 0 lets the system choose one.
+        bind: BindAddress = fixed("127.0.0.1:8081");
+    }
+}
+
+section! {
+    /// Where clients, resources and keys are kept.
+    pub struct DatabaseSettings at "database." {
+        /// `sqlite:PATH`, or `postgres://user:password@host:5432/database` (where `signet init` is run once). When it
+        /// is not set: the SQLite file `signet.db` in `data_dir`.
+        url: DatabaseUrl = computed(rules::sqlite_in_data_dir, "sqlite:data/signet.db").secret();
+        /// Bring the schema up to date at start. With false, `signet migrate` does it.
+        auto_migrate: bool = fixed("true");
+        /// How many connections are held at most.
+        max_connections: u32 = fixed("10").within("1", "1000");
+        /// How long to wait for a connection.
+        timeout: Duration = fixed("5s").within("100ms", "1m");
+    }
+}
+
+section! {
+    /// The keys that sign.
+    pub struct KeysSettings at "keys." {
+        /// For which algorithms keys are kept ready: of ES256, ES384, RS256, PS256, Ed25519. In the environment the
+        /// list is separated by commas.
+        algorithms: Vec<Algorithm> = fixed("ES256,RS256");
+        /// The size of new RSA keys in bits: 2048, 3072 or 4096.
+        rsa_bits: RsaBits = fixed("2048");
+        /// How long a key signs before its successor takes over.
+        rotate_every: Duration = fixed("30d").within("1h", "400d");
+        /// How long a key is published before it may sign. At least `keys.jwks_max_age` + `keys.skew` + 62 s (60 s in
+        /// which caches may serve a stale answer, 2 s in which replicas follow).
+        propagation: Duration = fixed("15m").within("1s", "7d");
+        /// How long a replica that can't reach the database goes on signing with the keys it knows.
+        lease: Duration = fixed("10m").within("10s", "1d");
+        /// How long verifiers may cache the JWKS.
+        jwks_max_age: Duration = fixed("5m").within("1s", "1d");
+        /// By how much the clocks of verifiers may differ from ours.
+        skew: Duration = fixed("1m").within("0s", "5m");
+        /// The file that holds the master key, which seals the private keys: mode 0600. On SQLite it is created at
+        /// first start.
+        master_key_file: PathBuf = fixed("keys/master.key");
+        /// The master key itself, in place of the file; better in the environment than in a file that is backed up.
+        master_key: Option<SecretText> = unset("(the text of a master key file)").secret();
+        /// What the `alg` of Ed25519 signatures says: "Ed25519" (RFC 9864), or "EdDSA" for verifiers that know no
+        /// other name.
+        eddsa_name: EddsaName = fixed("Ed25519");
+    }
+}
+
+section! {
+    /// Access tokens.
+    pub struct TokensSettings at "tokens." {
+        /// How long an access token lives where its resource sets nothing.
+        access_lifetime: Duration = fixed("5m").within("1s", "1d");
+        /// The longest life that a resource may set. A key stays published for at least as long after it has signed.
+        max_access_lifetime: Duration = fixed("1h").within("1s", "1d");
+        /// The algorithm where a resource sets none; one of `keys.algorithms`.
+        default_algorithm: Algorithm = fixed("ES256");
+    }
+}
+
+section! {
+    /// How clients prove who they are.
+    pub struct ClientsSettings at "clients." {
+        /// The longest life of an assertion (`private_key_jwt`) that is accepted.
+        assertion_max_lifetime: Duration = fixed("5m").within("10s", "60m");
+        /// How long the old secret of a client stays valid after `signet clients roll-secret`.
+        secret_overlap: Duration = fixed("1d").within("0s", "90d");
+    }
+}
+
+section! {
+    /// Logs, which go to standard error.
+    use TelemetrySettings at "telemetry." {
+        /// What is logged: off, error, warn, info, debug or trace; or by module, such as "signet=debug,info".
+        level: Filter = fixed("info");
+        /// "text" for people, "json" for collectors (one object a line), "auto" for text on a terminal only.
+        format: Format = fixed("auto");
+        /// Log one line for each request.
+        access_log: bool = fixed("true");
+    }
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The issuer identifier. When `issuer_follows_bind`, its port is that of `public.bind`, perhaps 0: see
+    /// [`Settings::issuer_bound_to`].
+    pub issuer: Issuer,
+    /// Nobody set the issuer.
+    pub issuer_follows_bind: bool,
+    /// Plain `http` was admitted for any host.
+    pub allow_insecure_issuer: bool,
+    /// The folder for what is kept on this machine.
+    pub data_dir: PathBuf,
+    /// `public.*`
+    pub public: PublicSettings,
+    /// `admin.*`
+    pub admin: AdminSettings,
+    /// `database.*`
+    pub database: DatabaseSettings,
+    /// `keys.*`
+    pub keys: KeysSettings,
+    /// `tokens.*`
+    pub tokens: TokensSettings,
+    /// `clients.*`
+    pub clients: ClientsSettings,
+    /// `telemetry.*`
+    pub telemetry: TelemetrySettings,
+}
+
+/// A group of rows for the reference: what it is about, and the rows.
+type Group = (&'static [&'static str], &'static [Setting]);
+
+/// The table of settings, by section.
+const SECTIONS: [Group; 8] = [
+    (RootSettings::DOC, RootSettings::TABLE),
+    (PublicSettings::DOC, PublicSettings::TABLE),
+    (AdminSettings::DOC, AdminSettings::TABLE),
+    (DatabaseSettings::DOC, DatabaseSettings::TABLE),
+    (KeysSettings::DOC, KeysSettings::TABLE),
+    (TokensSettings::DOC, TokensSettings::TABLE),
+    (ClientsSettings::DOC, ClientsSettings::TABLE),
+    (TelemetrySettings::DOC, TelemetrySettings::TABLE),
+];
+
+fn table() -> impl Iterator<Item = &'static Setting> + Clone {
+    SECTIONS.iter().flat_map(|(_, rows)| rows.iter())
+}
+
+/// Settings, and where each came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Each of them as an operator may see it, in the order of the reference.
+    pub report: Vec<Entry>,
+}
+
+impl Settings {
+    /// Loads the settings: the defaults, then `file` (which must exist) or `signet.toml` in `cwd` (which need not),
+    /// then those of `environment` that begin with `SIGNET__`.
+    ///
+    /// Relative paths begin at `cwd`; an empty one leaves them as they are, relative to the working directory.
+    ///
+    /// # Errors
+    /// All that is wrong, not only the first.
+    pub fn load<K: Into<OsString>, V: Into<OsString>>(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (K, V)>,
+        cwd: &Path,
+    ) -> Result<Loaded, Faults> {
+        let (mut layers, mut faults) = (source::Layers::new(), Vec::new());
+        source::add_file(&mut layers, file, cwd, &mut faults);
+        source::add_environment(&mut layers, environment, &mut faults);
+        source::add_secret_files(&mut layers, cwd, &mut faults);
+        let mut reader = Reader { layers: &layers, cwd, faults, report: Vec::new() };
+        let settings = Self::read(&mut reader);
+        rules::check(&mut reader);
+        match settings {
+            Some(settings) if reader.faults.is_empty() => Ok(Loaded { settings, report: reader.report }),
+            _ => Err(Faults(reader.faults)),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let root = RootSettings::read(reader);
+        let public = PublicSettings::read(reader);
+        let admin = AdminSettings::read(reader);
+        let database = DatabaseSettings::read(reader);
+        let keys = KeysSettings::read(reader);
+        let tokens = TokensSettings::read(reader);
+        let clients = ClientsSettings::read(reader);
+        let telemetry = TelemetrySettings::read(reader);
+        let issuer = rules::issuer(reader);
+        let root = root?;
+        Some(Self {
+            issuer: issuer?,
+            issuer_follows_bind: !reader.is_set("issuer"),
+            allow_insecure_issuer: root.allow_insecure_issuer,
+            data_dir: root.data_dir,
+            public: public?,
+            admin: admin?,
+            database: database?,
+            keys: keys?,
+            tokens: tokens?,
+            clients: clients?,
+            telemetry: telemetry?,
+        })
+    }
+
+    /// The issuer, once the public listener has got the port `port`: it differs from `issuer` only when that follows
+    /// a `public.bind` with port 0.
+    pub fn issuer_bound_to(&self, port: u16) -> Issuer {
+        if !self.issuer_follows_bind || self.public.bind.port() != 0 {
+            return self.issuer.clone();
+        }
+        let text = rules::followed(&self.public.bind, port);
+        text.and_then(|text| Issuer::parse(&text, self.allow_insecure_issuer).ok())
+            .unwrap_or_else(|| self.issuer.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What holds between settings, and the defaults that derive from others.
+//!
+//! Guarantees: a rule is judged whenever the settings it names are sound, whatever else is wrong.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use signet_verify::Algorithm;
+
+use super::setting::Reader;
+use super::source;
+use super::value::BindAddress;
+use crate::issuer::Issuer;
+use crate::secret::{MasterKey, SecretError, SecretText};
+
+/// How long a cache may serve the JWKS while it asks for a fresh one (`stale-while-revalidate`).
+pub(super) const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(60);
+/// Within what time a replica sees what another process changed.
+pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
+
+/// The issuer of a listener that nobody named one for: the way to it from this machine. Nothing for a listener on an
+/// address that others use, as only the operator knows its name.
+pub(super) fn followed(bind: &BindAddress, port: u16) -> Option<String> {
+    let host = match bind.ip() {
+        Some(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        Some(std::net::IpAddr::V6(ip)) if ip.is_loopback() => "[::1]".to_owned(),
+        Some(ip) if ip.is_loopback() => ip.to_string(),
+        None if bind.host().eq_ignore_ascii_case("localhost") => "localhost".to_owned(),
+        _ => return None,
+    };
+    // The default port of http is not written in an issuer's normal form.
+    Some(if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") })
+}
+
+pub(super) fn issuer_of_bind(reader: &Reader<'_>) -> Option<String> {
+    let bind = reader.peek::<BindAddress>("public.bind")?;
+    followed(&bind, bind.port())
+}
+
+pub(super) fn processors(_: &Reader<'_>) -> Option<String> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    Some(processors.min(512).to_string())
+}
+
+pub(super) fn sqlite_in_data_dir(reader: &Reader<'_>) -> Option<String> {
+    let data_dir = reader.peek::<PathBuf>("data_dir")?;
+    Some(format!("sqlite:{}", data_dir.join("signet.db").display()))
+}
+
+/// The issuer, judged with `allow_insecure_issuer`.
+pub(super) fn issuer(reader: &mut Reader<'_>) -> Option<Issuer> {
+    let allow_insecure = reader.peek("allow_insecure_issuer").unwrap_or(true);
+    let Some(text) = reader.peek::<String>("issuer") else {
+        if reader.peek::<BindAddress>("public.bind").is_some() && !reader.is_set("issuer") {
+            let problem =
+                "must be set, as `public.bind` is not a loopback address: the https URL by which services reach Signet";
+            reader.fault("issuer", problem.to_owned());
+        }
+        return None;
+    };
+    match Issuer::parse(&text, allow_insecure) {
+        Ok(issuer) => Some(issuer),
+        Err(error) => {
+            reader.fault("issuer", error.to_string());
+            None
+        }
+    }
+}
+
+/// Checks what holds between settings.
+pub(super) fn check(reader: &mut Reader<'_>) {
+    listeners_differ(reader);
+    master_key_has_one_source(reader);
+    master_key_is_one(reader);
+    keys_propagate_before_they_sign(reader);
+    default_algorithm_is_ready(reader);
+    lifetimes_are_ordered(reader);
+}
+
+fn listeners_differ(reader: &mut Reader<'_>) {
+    let public = reader.peek::<BindAddress>("public.bind");
+    let admin = reader.peek::<BindAddress>("admin.bind");
+    if let (Some(public), Some(admin)) = (public, admin)
+        && public == admin
+        && public.port() != 0
+    {
+        let problem = format!("is {admin}, where `public.bind` listens already: they must differ");
+        reader.fault("admin.bind", problem);
+    }
+}
+
+fn master_key_has_one_source(reader: &mut Reader<'_>) {
+    let (key, file) = ("keys.master_key", "keys.master_key_file");
+    if let (true, true, Some(setting)) =
+        (reader.is_set(key), reader.is_set(file), super::table().find(|row| row.key == key))
+    {
+        let fault = source::both(setting, &reader.source_of(key), file, &reader.source_of(file));
+        reader.faults.push(fault);
+    }
+}
+
+fn master_key_is_one(reader: &mut Reader<'_>) {
+    let key = "keys.master_key";
+    if let Some(Some(text)) = reader.peek::<Option<SecretText>>(key) {
+        match MasterKey::parse(text.expose()) {
+            Ok(_) => {}
+            Err(SecretError::NotAMasterKey(why)) => reader.fault(key, format!("is not a master key: {why}")),
+            Err(error) => reader.fault(key, error.to_string()),
+        }
+    }
+}
+
+fn keys_propagate_before_they_sign(reader: &mut Reader<'_>) {
+    let propagation = reader.peek::<Duration>("keys.propagation");
+    let max_age = reader.peek::<Duration>("keys.jwks_max_age");
+    let skew = reader.peek::<Duration>("keys.skew");
+    if let (Some(propagation), Some(max_age), Some(skew)) = (propagation, max_age, skew) {
+        let least = max_age + STALE_WHILE_REVALIDATE + FOLLOW_BOUND + skew;
+        if propagation < least {
+            let least = super::duration::write(least);
+            let problem = format!(
+                "must be at least {least} (`keys.jwks_max_age` + 60s stale-while-revalidate + 2s to follow + \
+                 `keys.skew`), or a key would sign before every verifier has it"
+            );
+            reader.fault("keys.propagation", problem);
+        }
+    }
+    let rotate_every = reader.peek::<Duration>("keys.rotate_every");
+    if let (Some(rotate_every), Some(propagation)) = (rotate_every, propagation)
+        && rotate_every < propagation
+    {
+        let least = super::duration::write(propagation);
+        let problem = format!("must be at least {least} (`keys.propagation`), or no successor would be ready in time");
+        reader.fault("keys.rotate_every", problem);
+    }
+}
+
+fn default_algorithm_is_ready(reader: &mut Reader<'_>) {
+    let algorithms = reader.peek::<Vec<Algorithm>>("keys.algorithms");
+    let default = reader.peek::<Algorithm>("tokens.default_algorithm");
+    if let (Some(algorithms), Some(default)) = (algorithms, default)
+        && !algorithms.contains(&default)
+    {
+        let problem = format!("is {default}, for which `keys.algorithms` keeps no keys ready");
+        reader.fault("tokens.default_algorithm", problem);
+    }
+}
+
+fn lifetimes_are_ordered(reader: &mut Reader<'_>) {
+    let lifetime = reader.peek::<Duration>("tokens.access_lifetime");
+    let longest = reader.peek::<Duration>("tokens.max_access_lifetime");
+    if let (Some(lifetime), Some(longest)) = (lifetime, longest)
+        && lifetime > longest
+    {
+        let longest = super::duration::write(longest);
+        let problem = format!("must be at most {longest} (`tokens.max_access_lifetime`)");
+        reader.fault("tokens.access_lifetime", problem);
+    }
+}

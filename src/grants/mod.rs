@@ -1,0 +1,88 @@
+//! BY WHAT RIGHT: one file per grant, all of the same shape, and the table of them.
+//!
+//! A grant sees only the parameters it declares, an already authenticated client, and the services it needs. What it
+//! answers is a [`TokenAnswer`] or a [`GrantError`]; what those look like on the wire is not its business.
+
+mod client_credentials;
+mod parameters;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::clients::{AuthenticatedClient, Directory, GrantType};
+use crate::issuer::Issuer;
+use crate::ports::{StoreError, Timestamp};
+use crate::tokens::{MintError, Minter};
+
+pub use parameters::{ParameterError, Parameters, decode};
+
+/// What grants work with.
+pub struct Services {
+    /// Who we are.
+    pub issuer: Issuer,
+    /// Clients and resources.
+    pub directory: Arc<Directory>,
+    /// Makes tokens.
+    pub minter: Minter,
+}
+
+/// What a grant gives.
+pub struct TokenAnswer {
+    /// The access token. A secret.
+    pub access_token: String,
+    /// How long it lives, seconds.
+    pub expires_in: u64,
+    /// What it allows, space-separated.
+    pub scope: String,
+}
+
+/// Why a grant gives nothing ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)). The texts go to the
+/// caller: fixed, and free of what was sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GrantError {
+    /// The client may not use this grant.
+    #[error("the client may not use this grant")]
+    UnauthorizedClient,
+    /// The scope is malformed, unknown, or more than the client may get.
+    #[error("{0}")]
+    InvalidScope(&'static str),
+    /// The resource is malformed, unknown, or none the client may get tokens for
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    #[error("{0}")]
+    InvalidTarget(&'static str),
+    /// No token can be signed now.
+    #[error("no token can be signed now")]
+    Minting(#[from] MintError),
+    /// A store failed.
+    #[error("a store can't be reached")]
+    Store(#[from] StoreError),
+}
+
+/// The future of a grant's answer.
+pub type Granting<'a> = Pin<Box<dyn Future<Output = Result<TokenAnswer, GrantError>> + 'a>>;
+
+/// A row of the table of grants.
+pub struct Grant {
+    /// Which one.
+    pub kind: GrantType,
+    /// The parameters it knows, besides `grant_type` and those of client authentication; all others are dropped before
+    /// it sees the request.
+    pub parameters: &'static [&'static str],
+    /// Those among them that may be sent more than once.
+    pub repeatable: &'static [&'static str],
+    /// Decides.
+    pub handle: for<'a> fn(&'a Services, &'a AuthenticatedClient, &'a Parameters<'a>, Timestamp) -> Granting<'a>,
+}
+
+/// Every grant that works; the metadata lists these.
+pub static GRANTS: [Grant; 1] = [client_credentials::GRANT];
+
+/// The grant of that `grant_type`.
+pub fn find(name: &str) -> Option<&'static Grant> {
+    GRANTS.iter().find(|grant| grant.kind.name() == name)
+}
+
+/// Whether any grant lets that parameter stand more than once.
+pub fn is_repeatable(parameter: &str) -> bool {
+    GRANTS.iter().any(|grant| grant.repeatable.contains(&parameter))
+}

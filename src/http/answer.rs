@@ -1,0 +1,90 @@
+//! An answer before it is an HTTP response.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+/// How long anyone may keep an answer.
+#[derive(Debug, Clone)]
+pub(super) enum Caching {
+    /// Never: it holds a secret, or is good for this moment only.
+    NoStore,
+    /// As the header says.
+    Public(HeaderValue),
+}
+
+/// Status, headers and body, and what the log is to know of them.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    pub(super) caching: Caching,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+    pub(super) note: Note,
+}
+
+/// For the request's line in the log.
+#[derive(Debug, Default)]
+pub(super) struct Note {
+    /// Who called, once that is known.
+    pub(super) client: Option<String>,
+    /// The error's code on the wire.
+    pub(super) error: Option<&'static str>,
+    /// What the caller does not get to know.
+    pub(super) detail: Option<Cow<'static, str>>,
+}
+
+const JSON: &str = "application/json";
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains; preload");
+
+impl Answer {
+    /// 200 with JSON that no one may keep.
+    pub(super) fn json(body: impl Into<Bytes>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: JSON,
+            caching: Caching::NoStore,
+            headers: Vec::new(),
+            body: body.into(),
+            note: Note::default(),
+        }
+    }
+
+    /// Adds a header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The response, with what every response has. `over_tls` is whether clients reach this issuer by https only.
+    pub(super) fn respond(self, request_id: HeaderValue, over_tls: bool) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(self.status);
+        if !self.body.is_empty() {
+            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)));
+        }
+        response.insert_header((
+            header::CACHE_CONTROL,
+            match self.caching {
+                Caching::NoStore => NO_STORE,
+                Caching::Public(value) => value,
+            },
+        ));
+        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING));
+        if over_tls {
+            response.insert_header((header::STRICT_TRANSPORT_SECURITY, TWO_YEARS));
+        }
+        response.insert_header((REQUEST_ID, request_id));
+        for header in self.headers {
+            response.append_header(header);
+        }
+        response.body(self.body)
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,0 +1,146 @@
+//! The JWKS and the metadata documents.
+//!
+//! Guarantees: the JWKS is sent from bytes rendered once per change; every document names the configured issuer,
+//! whatever the request's `Host` says; the metadata list what works, from the very tables that make it work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::web::Bytes;
+use serde_json::{Value, json};
+use signet_verify::Algorithm;
+
+use super::answer::{Answer, Caching};
+use super::error::not_modified;
+use crate::clients::ClientAuthentication;
+use crate::grants::GRANTS;
+use crate::issuer::Issuer;
+use crate::keys::Jwks;
+use crate::ports::Timestamp;
+
+/// [RFC 7517 §8.5](https://www.rfc-editor.org/rfc/rfc7517#section-8.5).
+const JWK_SET: &str = "application/jwk-set+json";
+/// For how much longer a cache may serve the JWKS while it asks again, seconds.
+pub(super) const STALE_WHILE_REVALIDATE: u64 = 60;
+/// However near a change is, verifiers need not ask more often than this.
+const SHORTEST: Duration = Duration::from_secs(5);
+
+/// The documents, rendered once.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    oauth: Bytes,
+    openid: Bytes,
+}
+
+impl Metadata {
+    /// Renders the documents of `issuer`.
+    pub fn new(issuer: &Issuer) -> Self {
+        let oauth = oauth_metadata(issuer);
+        let mut openid = oauth.clone();
+        // When absent, a client must take this to be supported:
+        // https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+        openid["request_uri_parameter_supported"] = json!(false);
+        Self { oauth: oauth.to_string().into(), openid: openid.to_string().into() }
+    }
+
+    /// `/.well-known/oauth-authorization-server`
+    /// ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)).
+    pub(super) fn oauth(&self, max_age: Duration) -> Answer {
+        document(self.oauth.clone(), max_age)
+    }
+
+    /// `/.well-known/openid-configuration`.
+    pub(super) fn openid(&self, max_age: Duration) -> Answer {
+        document(self.openid.clone(), max_age)
+    }
+}
+
+fn oauth_metadata(issuer: &Issuer) -> Value {
+    let grants: Vec<&str> = GRANTS.iter().map(|grant| grant.kind.name()).collect();
+    json!({
+        "issuer": issuer.as_str(),
+        "token_endpoint": issuer.token_endpoint(),
+        "jwks_uri": issuer.jwks_uri(),
+        "grant_types_supported": grants,
+        "token_endpoint_auth_methods_supported": ClientAuthentication::METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::name),
+    })
+}
+
+fn document(body: Bytes, max_age: Duration) -> Answer {
+    open_to_all(Answer { caching: public(max_age), ..Answer::json(body) })
+}
+
+fn public(max_age: Duration) -> Caching {
+    let text = format!("public, max-age={}, stale-while-revalidate={STALE_WHILE_REVALIDATE}", max_age.as_secs());
+    HeaderValue::try_from(text).map_or(Caching::NoStore, Caching::Public)
+}
+
+/// Pages of any origin may read it: it is public, and no credentials are involved.
+fn open_to_all(answer: Answer) -> Answer {
+    answer.with(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
+}
+
+/// The answer to a preflight of a public document.
+pub(super) fn preflight(answer: Answer) -> Answer {
+    open_to_all(answer)
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"))
+        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("If-None-Match"))
+        .with(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
+}
+
+/// The public keys, or 304 to whom has them.
+pub(super) fn jwks(jwks: &Jwks, max_age: Duration, headers: &HeaderMap, now: Timestamp) -> Answer {
+    let answer = Answer {
+        content_type: JWK_SET,
+        caching: public(shortened(max_age, jwks.next_change(), now)),
+        ..Answer::json(Bytes::from_owner(Arc::clone(jwks.body())))
+    };
+    let answer = open_to_all(answer);
+    let Ok(etag) = HeaderValue::from_str(jwks.etag()) else { return answer };
+    let answer = answer.with(header::ETAG, etag);
+    let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), jwks.etag().as_bytes()));
+    if held { not_modified(answer) } else { answer }
+}
+
+/// `max_age`, or the time until the next change where that is nearer: so caches ask again once it has happened.
+fn shortened(max_age: Duration, next_change: Option<Timestamp>, now: Timestamp) -> Duration {
+    match next_change {
+        Some(change) => max_age.min(change.since(now).max(SHORTEST)),
+        None => max_age,
+    }
+}
+
+/// The weak comparison that `If-None-Match` asks for
+/// ([RFC 9110 §13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2)).
+fn has_etag(header: &[u8], etag: &[u8]) -> bool {
+    header
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|value| value == b"*" || value.strip_prefix(b"W/").unwrap_or(value) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_is_found_in_a_list_weak_or_as_a_star() {
+        for header in ["\"a\"", "W/\"a\"", "\"b\", \"a\"", "*", " \"a\" "] {
+            assert!(has_etag(header.as_bytes(), b"\"a\""), "{header}");
+        }
+        for header in ["", "a", "\"b\"", "\"A\"", "\"a", "w/\"a\""] {
+            assert!(!has_etag(header.as_bytes(), b"\"a\""), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_age_is_shortened_only_when_a_change_is_near() {
+        let (now, max) = (Timestamp::from_secs(1000), Duration::from_secs(300));
+        for (change, age) in [(None, 300), (Some(5000), 300), (Some(1100), 100), (Some(1001), 5), (Some(900), 5)] {
+            let change = change.map(Timestamp::from_secs);
+            assert_eq!(shortened(max, change, now), Duration::from_secs(age));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The only place that says which error has which status and which words.
+//!
+//! OAuth endpoints answer as [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) has it, all others
+//! with problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). What a caller reads is fixed per case and
+//! repeats nothing that was sent; the detail goes to the log.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use serde_json::json;
+
+use super::answer::{Answer, Note};
+use crate::clients::AuthenticationError;
+use crate::grants::{GrantError, ParameterError};
+use crate::ports::StoreError;
+
+/// When a caller may try again, seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
+const PROBLEM: &str = "application/problem+json";
+
+/// What went wrong before any endpoint looked at the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    NotFound,
+    MethodNotAllowed(&'static str),
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyBroken,
+}
+
+/// An error of an OAuth endpoint.
+#[derive(Debug)]
+pub(super) enum OAuthError {
+    /// The request itself is wrong.
+    InvalidRequest(&'static str),
+    /// It is not a form.
+    NotAForm,
+    /// No such grant.
+    UnsupportedGrantType,
+    /// The client is not who it says it is.
+    Authentication(AuthenticationError),
+    /// The grant refuses.
+    Grant(GrantError),
+}
+
+/// Code, status and words.
+struct Told {
+    code: &'static str,
+    status: StatusCode,
+    description: Cow<'static, str>,
+    detail: Option<Cow<'static, str>>,
+}
+
+impl Told {
+    fn new(code: &'static str, status: StatusCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, status, description: description.into(), detail: None }
+    }
+
+    fn because(mut self, detail: &impl ToString) -> Self {
+        self.detail = Some(detail.to_string().into());
+        self
+    }
+
+    fn unavailable(detail: &impl ToString) -> Self {
+        let description = "this can't be answered at the moment";
+        Self::new("temporarily_unavailable", StatusCode::SERVICE_UNAVAILABLE, description).because(detail)
+    }
+
+    fn store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+                Self::new("server_error", StatusCode::INTERNAL_SERVER_ERROR, "an operator has to look").because(error)
+            }
+        }
+    }
+}
+
+impl OAuthError {
+    fn told(&self) -> Told {
+        let bad = StatusCode::BAD_REQUEST;
+        match self {
+            Self::InvalidRequest(why) => Told::new("invalid_request", bad, *why),
+            Self::NotAForm => Told::new(
+                "invalid_request",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be application/x-www-form-urlencoded",
+            ),
+            Self::UnsupportedGrantType => Told::new("unsupported_grant_type", bad, "this grant type is not supported"),
+            Self::Authentication(AuthenticationError::Refused(refusal)) => {
+                Told::new("invalid_client", StatusCode::UNAUTHORIZED, "client authentication failed").because(refusal)
+            }
+            Self::Authentication(AuthenticationError::Store(error)) => Told::store(error),
+            Self::Grant(error) => match error {
+                GrantError::UnauthorizedClient => Told::new("unauthorized_client", bad, error.to_string()),
+                GrantError::InvalidScope(why) => Told::new("invalid_scope", bad, *why),
+                GrantError::InvalidTarget(why) => Told::new("invalid_target", bad, *why),
+                GrantError::Minting(minting) => Told::unavailable(minting),
+                GrantError::Store(error) => Told::store(error),
+            },
+        }
+    }
+}
+
+impl From<ParameterError> for OAuthError {
+    fn from(error: ParameterError) -> Self {
+        Self::InvalidRequest(match error {
+            ParameterError::Malformed => "the form is not well-formed",
+            ParameterError::Repeated => "a parameter stands more than once",
+            ParameterError::TooMany => "the form has too many parameters",
+        })
+    }
+}
+
+impl From<AuthenticationError> for OAuthError {
+    fn from(error: AuthenticationError) -> Self {
+        Self::Authentication(error)
+    }
+}
+
+impl From<GrantError> for OAuthError {
+    fn from(error: GrantError) -> Self {
+        Self::Grant(error)
+    }
+}
+
+/// Every status that asks for a further header gets it here.
+fn dress(mut answer: Answer, told: Told) -> Answer {
+    answer.status = told.status;
+    answer.note = Note { client: None, error: Some(told.code), detail: told.detail };
+    match told.status {
+        StatusCode::UNAUTHORIZED => answer.with(header::WWW_AUTHENTICATE, CHALLENGE),
+        StatusCode::SERVICE_UNAVAILABLE => answer.with(header::RETRY_AFTER, RETRY_AFTER),
+        _ => answer,
+    }
+}
+
+impl From<OAuthError> for Answer {
+    fn from(error: OAuthError) -> Self {
+        let told = error.told();
+        let body = json!({ "error": told.code, "error_description": told.description });
+        dress(Self::json(body.to_string()), told)
+    }
+}
+
+impl Refused {
+    fn told(self) -> Told {
+        match self {
+            Self::NotFound => Told::new("not_found", StatusCode::NOT_FOUND, "there is nothing at this path"),
+            Self::MethodNotAllowed(_) => {
+                Told::new("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "this path knows other methods")
+            }
+            Self::BodyTooLarge => Told::new("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+            Self::BodyTooSlow => Told::new("body_too_slow", StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+            Self::BodyBroken => Told::new("body_broken", StatusCode::BAD_REQUEST, "the body can't be read"),
+        }
+    }
+
+    /// As an OAuth endpoint says it, or with problem details.
+    pub(super) fn answer(self, as_oauth: bool) -> Answer {
+        let told = self.told();
+        let answer = if as_oauth {
+            Answer::json(json!({ "error": "invalid_request", "error_description": told.description }).to_string())
+        } else {
+            let title = told.status.canonical_reason().unwrap_or("error");
+            let body = json!({ "type": "about:blank", "title": title, "status": told.status.as_u16(),
+                               "detail": told.description });
+            Answer { content_type: PROBLEM, ..Answer::json(body.to_string()) }
+        };
+        let answer = dress(answer, told);
+        match self {
+            Self::MethodNotAllowed(allowed) => answer.with(header::ALLOW, HeaderValue::from_static(allowed)),
+            _ => answer,
+        }
+    }
+}
+
+/// 503 with what is missing.
+pub(super) fn not_ready(body: String, detail: String) -> Answer {
+    let told = Told::unavailable(&detail);
+    Answer { content_type: "application/json", ..dress(Answer::json(body), told) }
+}
+
+/// 304: the caller has these bytes.
+pub(super) fn not_modified(mut answer: Answer) -> Answer {
+    answer.status = StatusCode::NOT_MODIFIED;
+    answer.body = actix_web::web::Bytes::new();
+    answer
+}
+
+/// 204: the answer to a preflight.
+pub(super) fn no_content() -> Answer {
+    Answer { status: StatusCode::NO_CONTENT, ..Answer::json("") }
+}

@@ -1,0 +1,56 @@
+//! HOW IT IS SPOKEN: the two listeners' routes, and nothing that decides.
+//!
+//! Guarantees: one table lists every route, and each says who may call it; every answer has a request id and the common
+//! headers; what a caller reads of an error is fixed per code, and the detail goes to the log once.
+
+mod answer;
+mod credentials;
+mod discovery;
+mod envelope;
+mod error;
+mod health;
+mod oauth;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clients::Authenticator;
+use crate::grants::Services;
+use crate::keys::KeyRing;
+use crate::ports::Clock;
+
+pub use discovery::Metadata;
+pub use health::{Check, Readiness};
+pub use routes::{Access, Listener, Route, configure, table};
+
+/// What the routes work with.
+pub struct Http {
+    /// What the grants work with.
+    pub services: Services,
+    /// Knows clients.
+    pub authenticator: Authenticator,
+    /// The keys to publish.
+    pub ring: Arc<KeyRing>,
+    /// The metadata documents.
+    pub metadata: Metadata,
+    /// Whether this replica can do its work.
+    pub readiness: Arc<dyn Readiness>,
+    /// This replica's time.
+    pub clock: Arc<dyn Clock>,
+    /// What a request may take.
+    pub limits: Limits,
+    /// For how long verifiers may keep the JWKS.
+    pub jwks_max_age: Duration,
+    /// Whether each request leaves a line in the log.
+    pub access_log: bool,
+}
+
+/// Against slow and oversize clients.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body: usize,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+}

@@ -1,0 +1,3 @@
+//! The OAuth endpoints.
+
+pub(super) mod token;

@@ -1,0 +1,323 @@
+//! The keeper: carries out what the sweep finds due, and keeps this replica's ring fresh.
+//!
+//! Guarantees: any number of keepers may work on one store; a change is committed only to the version it was planned
+//! for, and only after the successor it promotes was opened. When anything fails the ring stays as it was, and signs
+//! until its lease runs out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use signet_verify::Algorithm;
+use tokio::sync::Mutex;
+
+use super::import::{ImportRefused, import_pem};
+use super::material::{KeyError, NewKey, generate};
+use super::plan::{Candidate, PlanRefused, generated_by, plan};
+use super::ring::{KeyRing, Ring, open_signer};
+use super::rotation::{self, Action, Policy, Step, SweepRefused};
+use super::signer::Ed25519Name;
+use super::states::{Key, KeySpec, KeyTable, Purpose};
+use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
+use crate::ports::{Clock, Entropy, StoreError, Timestamp};
+use crate::secret::MasterKey;
+
+/// How often a change that another replica's came before is planned anew.
+const ATTEMPTS: usize = 8;
+
+/// What a keeper goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeeperSettings {
+    /// How keys are kept.
+    pub policy: Policy,
+    /// What Ed25519 is called.
+    pub ed25519_name: Ed25519Name,
+    /// How far this machine's clock may be from the store's.
+    pub max_clock_skew: Duration,
+}
+
+/// Why keys are not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A key can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The table, the policy or the clock allows no change.
+    #[error(transparent)]
+    Refused(#[from] SweepRefused),
+    /// A change could not be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanRefused),
+    /// A PEM file was refused.
+    #[error(transparent)]
+    Import(#[from] ImportRefused),
+    /// This machine's clock and the store's are apart. Leases and propagation times would mean nothing.
+    #[error("this machine's clock says {ours}, the store's {theirs}: they are further apart than allowed")]
+    ClockApart {
+        /// This machine's time.
+        ours: Timestamp,
+        /// The store's time.
+        theirs: Timestamp,
+    },
+    /// Other replicas changed the keys each time.
+    #[error("the keys were changed by others {ATTEMPTS} times in a row")]
+    Contended,
+    /// The thread that made a key died.
+    #[error("making a key was interrupted")]
+    Interrupted,
+}
+
+/// What an operator or the passing of time asks for.
+enum Wish<'a> {
+    Sweep,
+    Add { key: &'a NewKey, reason: &'a str },
+    Rotate { algorithm: Algorithm, force: bool },
+}
+
+impl Wish<'_> {
+    fn actions(&self, table: &KeyTable, policy: &Policy, now: Timestamp) -> Result<Vec<Action>, SweepRefused> {
+        match self {
+            Self::Sweep => rotation::sweep(table, policy, now),
+            Self::Add { key, reason } => rotation::add(table, policy, &key.kid, key.algorithm, reason, now),
+            Self::Rotate { algorithm, force } => rotation::rotate_now(table, policy, *algorithm, now, *force),
+        }
+    }
+}
+
+/// Keeps the signing keys of one replica.
+pub struct KeyKeeper {
+    store: Arc<dyn KeyStore>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    master: MasterKey,
+    settings: KeeperSettings,
+    ring: Arc<KeyRing>,
+    /// When the sweep has something to do next, in milliseconds: before that the store is left alone.
+    due: AtomicI64,
+    /// Held while a change is made: a sweep and an import of one process need not race each other.
+    changing: Mutex<()>,
+    /// Held from loading to swapping: an older snapshot never takes a newer one's place.
+    refreshing: Mutex<()>,
+}
+
+impl KeyKeeper {
+    /// A keeper whose ring is still empty: [`Self::sweep`] makes what is missing, [`Self::refresh`] fills the ring.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        master: MasterKey,
+        settings: KeeperSettings,
+    ) -> Self {
+        let ring = Arc::new(KeyRing::new(settings.policy.lease));
+        let due = AtomicI64::new(i64::MIN);
+        let (changing, refreshing) = (Mutex::new(()), Mutex::new(()));
+        Self { store, clock, entropy, master, settings, ring, due, changing, refreshing }
+    }
+
+    /// The ring that this keeper keeps fresh.
+    #[must_use]
+    pub const fn ring(&self) -> &Arc<KeyRing> {
+        &self.ring
+    }
+
+    /// Takes up what the store has, and confirms the ring.
+    ///
+    /// # Errors
+    /// When the store fails, a key can't be used, or the clocks are apart: the ring then stays as it was, unconfirmed.
+    pub async fn refresh(&self) -> Result<(), KeeperError> {
+        let _refreshing = self.refreshing.lock().await;
+        let asked_at = self.clock.now();
+        let stored = self.load().await?;
+        let KeeperSettings { policy, ed25519_name, .. } = &self.settings;
+        let previous = self.ring.current();
+        let ring = Ring::open(&stored, &self.master, policy, *ed25519_name, Some(&previous))?;
+        let due = rotation::next_due(&stored.table, policy, stored.now);
+        self.due.store(due.map_or(i64::MAX, Timestamp::millis), Ordering::Release);
+        self.ring.replace(ring, asked_at);
+        Ok(())
+    }
+
+    /// Does what is due and says what that was. Costs a comparison when nothing is due by what this replica last saw.
+    ///
+    /// # Errors
+    /// When the store fails, the sweep is refused, or a change can't be made; nothing is changed then.
+    pub async fn sweep(&self) -> Result<Vec<Action>, KeeperError> {
+        if self.clock.now().millis() < self.due.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
+        Ok(self.carry_out(&Wish::Sweep).await?.0)
+    }
+
+    /// Imports the private key in `pem` and returns it as it stands in the table.
+    ///
+    /// # Errors
+    /// When the PEM is refused, the key is known already, its algorithm is not kept ready, or the store fails.
+    pub async fn import(&self, pem: &str, wanted: Option<Algorithm>) -> Result<Key, KeeperError> {
+        let key = import_pem(pem, wanted)?;
+        self.add(&key, "imported by an operator").await
+    }
+
+    /// Makes one more key of `spec` and returns it as it stands in the table.
+    ///
+    /// # Errors
+    /// When its algorithm is not kept ready, or the store fails.
+    pub async fn create(&self, spec: KeySpec) -> Result<Key, KeeperError> {
+        let algorithm = spec.algorithm();
+        self.settings.policy.spec(algorithm).ok_or(SweepRefused::NotKept(algorithm))?;
+        let key = self.generate(&[spec]).await?.pop().ok_or(KeeperError::Interrupted)?;
+        self.add(&key, "made for an operator").await
+    }
+
+    /// Rotates `algorithm` now, whatever the age of its active key.
+    ///
+    /// # Errors
+    /// [`SweepRefused::NotPropagated`] with the moment when it becomes possible without `force`, and as for
+    /// [`Self::sweep`].
+    pub async fn rotate(&self, algorithm: Algorithm, force: bool) -> Result<Vec<Action>, KeeperError> {
+        Ok(self.carry_out(&Wish::Rotate { algorithm, force }).await?.0)
+    }
+
+    async fn add(&self, key: &NewKey, reason: &str) -> Result<Key, KeeperError> {
+        let (_, table) = self.carry_out(&Wish::Add { key, reason }).await?;
+        let unknown = || PlanRefused::UnknownKey(key.kid.clone());
+        Ok(table.find(&key.kid).cloned().ok_or_else(unknown)?)
+    }
+
+    /// A snapshot that may be acted on: the clocks agree, and this replica's master key opens all of it.
+    async fn load(&self) -> Result<StoredKeys, KeeperError> {
+        let asked_at = self.clock.now();
+        let stored = self.store.load(Purpose::Signing).await?;
+        let answered_at = self.clock.now();
+        let skew = self.settings.max_clock_skew;
+        if stored.now < asked_at.minus(skew) || stored.now > answered_at.plus(skew) {
+            return Err(KeeperError::ClockApart { ours: answered_at, theirs: stored.now });
+        }
+        for (kid, sealed) in &stored.sealed {
+            let wrong = |why| KeyError::Sealed { kid: kid.clone(), why };
+            self.master.check_opens(sealed).map_err(wrong)?;
+        }
+        Ok(stored)
+    }
+
+    /// Plans and commits, again when another replica came first. Answers the steps taken and the table after them.
+    async fn carry_out(&self, wish: &Wish<'_>) -> Result<(Vec<Action>, KeyTable), KeeperError> {
+        let _changing = self.changing.lock().await;
+        let policy = &self.settings.policy;
+        let mut made: Vec<NewKey> = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let stored = self.load().await?;
+            let actions = wish.actions(&stored.table, policy, stored.now)?;
+            if actions.is_empty() {
+                self.refresh().await?;
+                return Ok((actions, stored.table));
+            }
+            let missing = missing(&generated_by(&actions), &made);
+            if !missing.is_empty() {
+                // Making keys takes time. The moment of publication must not lie before it, so all is read again.
+                made.extend(self.generate(&missing).await?);
+                continue;
+            }
+            self.check_successors(&stored, &actions)?;
+            let candidates = self.seal(wish, &made)?;
+            let (table, change) = plan(&stored.table, policy, &actions, candidates, stored.now)?;
+            let version = stored.table.version;
+            match self.store.commit(Purpose::Signing, version, &change).await? {
+                Commit::Done { version } => {
+                    report(&actions, &change);
+                    // The change is made, whatever becomes of this replica's own ring: the next poll refreshes it.
+                    if let Err(error) = self.refresh().await {
+                        tracing::warn!(%error, "the keys were changed, but can't be taken up yet");
+                    }
+                    return Ok((actions, KeyTable { version, ..table }));
+                }
+                Commit::Raced => tracing::debug!(version, "another replica changed the keys first"),
+            }
+        }
+        Err(KeeperError::Contended)
+    }
+
+    fn seal(&self, wish: &Wish<'_>, made: &[NewKey]) -> Result<Vec<Candidate>, KeyError> {
+        let added = match wish {
+            Wish::Add { key, .. } => Some(*key),
+            Wish::Sweep | Wish::Rotate { .. } => None,
+        };
+        let seal = |key: &NewKey| key.seal(Purpose::Signing, &self.master, self.entropy.as_ref());
+        added.into_iter().chain(made).map(seal).collect()
+    }
+
+    /// A successor that can't be opened must not take over: all replicas would be left without a signer.
+    fn check_successors(&self, stored: &StoredKeys, actions: &[Action]) -> Result<(), KeyError> {
+        for action in actions {
+            if let Step::Activate { kid, .. } = &action.step
+                && let Some(key) = stored.table.find(kid)
+            {
+                open_signer(stored, key, &self.master, self.settings.ed25519_name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes keys on threads that may block, all at once.
+    async fn generate(&self, specs: &[KeySpec]) -> Result<Vec<NewKey>, KeeperError> {
+        let start = |spec: &KeySpec| {
+            let (spec, entropy) = (*spec, Arc::clone(&self.entropy));
+            tokio::task::spawn_blocking(move || generate(spec, entropy.as_ref()))
+        };
+        let started: Vec<_> = specs.iter().map(start).collect();
+        let mut keys = Vec::with_capacity(started.len());
+        for key in started {
+            keys.push(key.await.map_err(|_| KeeperError::Interrupted)??);
+        }
+        Ok(keys)
+    }
+}
+
+impl fmt::Debug for KeyKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyKeeper").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The keys of `wanted` that are not among `made`.
+fn missing(wanted: &[KeySpec], made: &[NewKey]) -> Vec<KeySpec> {
+    let mut have: Vec<Algorithm> = made.iter().map(|key| key.algorithm).collect();
+    let mut missing = Vec::new();
+    for spec in wanted {
+        match have.iter().position(|algorithm| *algorithm == spec.algorithm()) {
+            Some(place) => drop(have.swap_remove(place)),
+            None => missing.push(*spec),
+        }
+    }
+    missing
+}
+
+/// One line a step, with its reason.
+fn report(actions: &[Action], change: &KeyChange) {
+    for (key, _) in &change.insert {
+        let Key { kid, algorithm, state, reason, .. } = key;
+        tracing::info!(%kid, %algorithm, state = state.name(), reason, "a signing key was published");
+    }
+    for Action { step, reason } in actions {
+        match step {
+            Step::Generate { .. } | Step::Add { .. } => {}
+            Step::Activate { kid, forced } => {
+                tracing::info!(%kid, forced, reason, "a signing key became active");
+            }
+            Step::Retire { kid, until } => {
+                tracing::info!(%kid, %until, reason, "a signing key is retiring");
+            }
+            Step::Withdraw { kid } => tracing::info!(%kid, reason, "a signing key was withdrawn"),
+            Step::Expire { kid } => tracing::info!(%kid, reason, "a signing key was retired"),
+            Step::RaiseLifetime { kid, to, .. } => {
+                let seconds = to.as_secs();
+                tracing::info!(%kid, seconds, reason, "a signing key's tokens may live longer");
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Which key signs: the life of signing keys, their rotation, and the ring that signs and publishes.
+//!
+//! - [`states`]: what a key can be, and the steps between
+//! - [`rotation`] and [`plan`]: the pure sweep, and the change that comes of it
+//! - [`material`] and [`import`]: private keys, made here or read from PEM
+//! - [`signer`]: a key that signs, parsed once
+//! - [`ring`]: the snapshot that a replica signs with and publishes
+//! - [`store`]: the port to where keys are kept
+//! - [`keeper`]: carries out what the sweep finds, and keeps the ring fresh
+//!
+//! Guarantees: a key signs only after every verifier that honours the cache headers can have it, and stays published
+//! until the last token it signed has expired; every algorithm in use has one active key and one published
+//! successor; private keys leave this module sealed only.
+
+pub mod import;
+pub mod keeper;
+pub mod material;
+pub mod plan;
+pub mod ring;
+pub mod rotation;
+pub mod signer;
+pub mod states;
+pub mod store;
+
+pub use import::{ImportRefused, import_pem};
+pub use keeper::{KeeperError, KeeperSettings, KeyKeeper};
+pub use material::{KeyError, NewKey, generate};
+pub use plan::{Candidate, PlanRefused, plan};
+pub use ring::{Jwks, KeyRing, NotSigning, Ring};
+pub use rotation::{Action, Policy, Step, SweepRefused, invariant, next_due, rotate_now, sweep};
+pub use signer::{Ed25519Name, SigningError, SigningKey};
+pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
+pub use store::{Commit, KeyChange, KeyStore, StoredKeys};
+
+#[cfg(test)]
+pub(crate) mod fixtures;

@@ -1,0 +1,168 @@
+//! From steps to a change: what a table becomes when the steps of a sweep, or of an operator, are applied.
+//!
+//! Guarantees: pure, and nothing comes out unless every step is one that the life of its key allows and the whole
+//! result holds the [`invariant`](super::rotation::invariant).
+
+use signet_verify::{Algorithm, PublicJwk};
+
+use super::rotation::{self, Action, Broken, Policy, Step};
+use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, TransitionRefused};
+use super::store::KeyChange;
+use crate::ports::Timestamp;
+use crate::secret::Sealed;
+
+/// A new key, its private half sealed already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub kid: Kid,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// Its public half, with `kid` and `alg` set.
+    pub public: PublicJwk,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its private half.
+    pub sealed: Sealed,
+}
+
+/// Why steps make no change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanRefused {
+    /// A step that the life of its key does not allow.
+    #[error(transparent)]
+    Transition(#[from] TransitionRefused),
+    /// A step names a key that is neither in the table nor among the candidates.
+    #[error("there is no key {0}")]
+    UnknownKey(Kid),
+    /// There are fewer new keys than steps that ask for one.
+    #[error("no key was generated for {0}")]
+    NotGenerated(KeySpec),
+    /// A name is never used twice, not even that of a retired key.
+    #[error("key {kid} is in the table already, and is {state}")]
+    KnownKey {
+        /// The key.
+        kid: Kid,
+        /// The state it has in the table, by name.
+        state: &'static str,
+    },
+    /// The result would be a table that must not be.
+    #[error("the change would leave the keys broken: {0}")]
+    Broken(#[from] Broken),
+}
+
+/// Applies `actions` at `now`, taking a candidate for each key to generate or add. The table that comes out still has the old
+/// version: the store gives the next.
+///
+/// # Errors
+/// When a step is not allowed, a candidate is missing or known already, or the result breaks the invariant.
+pub fn plan(
+    table: &KeyTable,
+    policy: &Policy,
+    actions: &[Action],
+    candidates: Vec<Candidate>,
+    now: Timestamp,
+) -> Result<(KeyTable, KeyChange), PlanRefused> {
+    let mut draft = Draft::of(table, policy, now);
+    let mut candidates = candidates;
+    for action in actions {
+        draft.apply(action, &mut candidates)?;
+    }
+    draft.finish()
+}
+
+/// The keys that `actions` need generated, in their order.
+#[must_use]
+pub fn generated_by(actions: &[Action]) -> Vec<KeySpec> {
+    let generated = |action: &Action| match action.step {
+        Step::Generate { spec, .. } => Some(spec),
+        _ => None,
+    };
+    actions.iter().filter_map(generated).collect()
+}
+
+/// A table while steps are applied to it.
+struct Draft<'a> {
+    before: &'a KeyTable,
+    policy: &'a Policy,
+    now: Timestamp,
+    keys: Vec<Key>,
+    inserted: Vec<(Kid, Sealed)>,
+}
+
+impl<'a> Draft<'a> {
+    fn of(table: &'a KeyTable, policy: &'a Policy, now: Timestamp) -> Self {
+        Self { before: table, policy, now, keys: table.keys.clone(), inserted: Vec::new() }
+    }
+
+    fn apply(&mut self, action: &Action, candidates: &mut Vec<Candidate>) -> Result<(), PlanRefused> {
+        let (now, reason) = (self.now, action.reason.as_str());
+        match &action.step {
+            Step::Generate { spec, born_propagated } => {
+                let fits = |candidate: &Candidate| candidate.algorithm == spec.algorithm();
+                let place = candidates.iter().position(fits);
+                let place = place.ok_or(PlanRefused::NotGenerated(*spec))?;
+                self.insert(candidates.remove(place), *born_propagated, reason)
+            }
+            Step::Add { kid, born_propagated } => {
+                let place = candidates.iter().position(|candidate| candidate.kid == *kid);
+                let place = place.ok_or_else(|| PlanRefused::UnknownKey(kid.clone()))?;
+                self.insert(candidates.remove(place), *born_propagated, reason)
+            }
+            Step::Activate { kid, forced } => self.step(kid, |key| key.activate(now, *forced, reason)),
+            Step::Retire { kid, until } => self.step(kid, |key| key.retire(now, *until, reason)),
+            Step::Withdraw { kid } => self.step(kid, |key| key.withdraw(now, reason)),
+            Step::Expire { kid } => self.step(kid, |key| key.expire(now, reason)),
+            Step::RaiseLifetime { kid, to, until } => self.step(kid, |key| key.raise_lifetime(*to, *until)),
+        }
+    }
+
+    fn step(
+        &mut self,
+        kid: &Kid,
+        transition: impl FnOnce(Key) -> Result<Key, TransitionRefused>,
+    ) -> Result<(), PlanRefused> {
+        let place = self.keys.iter_mut().find(|key| key.kid == *kid);
+        let key = place.ok_or_else(|| PlanRefused::UnknownKey(kid.clone()))?;
+        *key = transition(key.clone())?;
+        Ok(())
+    }
+
+    fn insert(&mut self, candidate: Candidate, born_propagated: bool, reason: &str) -> Result<(), PlanRefused> {
+        let Candidate { kid, algorithm, public, origin, sealed } = candidate;
+        if let Some(known) = self.keys.iter().find(|key| key.kid == kid) {
+            return Err(PlanRefused::KnownKey { kid, state: known.state.name() });
+        }
+        let is_first = !self.keys.iter().any(|key| key.algorithm == algorithm);
+        let state = match (born_propagated, is_first) {
+            (true, true) => KeyState::Active { since: self.now },
+            (true, false) => KeyState::Pending { usable_from: self.now },
+            (false, _) => KeyState::Pending { usable_from: self.now.plus(self.policy.propagation) },
+        };
+        self.inserted.push((kid.clone(), sealed));
+        self.keys.push(Key {
+            kid,
+            purpose: Purpose::Signing,
+            algorithm,
+            public,
+            origin,
+            created_at: self.now,
+            published_at: self.now,
+            longest_lifetime: self.policy.longest_lifetime,
+            state,
+            reason: reason.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(KeyTable, KeyChange), PlanRefused> {
+        let Self { before, policy, now, keys, inserted } = self;
+        let table = KeyTable { version: before.version, acted_at: Some(now), keys };
+        rotation::invariant(&table, policy, now)?;
+        let changed = |key: &&Key| before.find(&key.kid).is_some_and(|was| was != *key);
+        let update = table.keys.iter().filter(changed).cloned().collect();
+        let with_key = |(kid, sealed)| table.find(&kid).cloned().map(|key| (key, sealed));
+        let insert = inserted.into_iter().filter_map(with_key).collect();
+        Ok((table, KeyChange { acted_at: now, insert, update }))
+    }
+}

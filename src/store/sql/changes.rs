@@ -1,0 +1,89 @@
+//! The change feed: what another process changed, for replicas to follow.
+
+use std::time::Duration;
+
+use super::{SqlStore, in_snapshot, on_pool, store_error};
+use crate::ports::{StoreError, Timestamp};
+
+pub(super) const KEYS: &str = "keys";
+pub(super) const CLIENT: &str = "client";
+pub(super) const RESOURCES: &str = "resources";
+
+/// How long a change can be followed. A replica that was away for longer reads everything anew.
+const KEPT: Duration = Duration::from_secs(3600);
+const MOST: i64 = 10_000;
+
+/// One thing that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Keys of the purpose that is named so.
+    Keys(String),
+    /// The client of that identifier: made, changed or gone.
+    Client(String),
+    /// Some resource.
+    Resources,
+}
+
+/// The changes after a number.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// The number of the last change in the store.
+    pub head: i64,
+    /// What changed, oldest first; `None` when the feed does not reach back that far, and all must be read anew.
+    pub changes: Option<Vec<Change>>,
+}
+
+impl SqlStore {
+    /// What changed after the change `number`. Costs one small read when nothing did.
+    pub async fn changes_after(&self, number: i64) -> Result<Changes, StoreError> {
+        self.bounded(async {
+            const HEAD: &str = "SELECT number FROM change_counter WHERE one = 1";
+            let (head,): (i64,) =
+                on_pool!(self, |pool| sqlx::query_as(HEAD).fetch_one(pool).await).map_err(store_error)?;
+            if head == number {
+                return Ok(Changes { head, changes: Some(Vec::new()) });
+            }
+            const SINCE: &str =
+                "SELECT topic, subject FROM changes WHERE number > $1 AND number <= $2 ORDER BY number LIMIT $3";
+            let rows: Vec<(String, String)> = in_snapshot!(self, |tx| {
+                sqlx::query_as(SINCE)
+                    .bind(number)
+                    .bind(head)
+                    .bind(MOST)
+                    .fetch_all(&mut *tx)
+                    .await
+                    .map_err(store_error)?
+            });
+            // The numbers have no gaps: fewer rows than numbers means that older ones were purged. A head before
+            // `number` means that the database was set back.
+            let complete = i64::try_from(rows.len()).is_ok_and(|rows| rows == head - number);
+            Ok(Changes { head, changes: complete.then(|| rows.into_iter().filter_map(change).collect()) })
+        })
+        .await
+    }
+
+    /// Removes what is no longer needed at `now`: old changes, and marks of assertions that have expired.
+    pub async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.bounded(async {
+            for (sql, moment) in [
+                ("DELETE FROM changes WHERE changed_at < $1", now.minus(KEPT)),
+                ("DELETE FROM replay_marks WHERE until < $1", now),
+            ] {
+                on_pool!(self, |pool| sqlx::query(sql).bind(moment.millis()).execute(pool).await.map(drop))
+                    .map_err(store_error)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A topic of a newer Signet is none of ours.
+fn change((topic, subject): (String, String)) -> Option<Change> {
+    match topic.as_str() {
+        KEYS => Some(Change::Keys(subject)),
+        CLIENT => Some(Change::Client(subject)),
+        RESOURCES => Some(Change::Resources),
+        _ => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! The SQL store: SQLite or Postgres behind one text.
+//!
+//! Guarantees: every write takes its lock before it reads (`BEGIN IMMEDIATE` on SQLite, the row of `change_counter` on
+//! Postgres), so that no two writers act on the same state; every change that replicas keep in memory is numbered in
+//! the order of commit; what was answered with success is on disk.
+
+mod backup;
+mod changes;
+mod clients;
+mod connect;
+mod error;
+mod keys;
+mod marks;
+mod resources;
+mod schema;
+mod url;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{PgPool, SqlitePool};
+
+use crate::ports::{Clock, StoreError, Timestamp};
+
+pub use backup::Backup;
+pub use changes::{Change, Changes};
+pub use connect::Options;
+pub use schema::{Schema, SchemaAction};
+pub use url::{DatabaseUrl, PostgresUrl};
+
+use error::store_error;
+
+#[derive(Debug, Clone)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Accounts, clients, keys and everything else that must last. Cheap to clone: the clones share one pool.
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+}
+
+/// Runs one expression over the pool of either database.
+macro_rules! on_pool {
+    ($store:expr, |$pool:ident| $body:expr) => {
+        match &$store.pool {
+            $crate::store::sql::Pool::Sqlite($pool) => $body,
+            $crate::store::sql::Pool::Postgres($pool) => $body,
+        }
+    };
+}
+
+/// Runs a block in a write transaction of either database and commits it. Leaving the block by `return` or `?` rolls
+/// back.
+macro_rules! in_write {
+    ($store:expr, |$tx:ident| $body:block) => {
+        match &$store.pool {
+            $crate::store::sql::Pool::Sqlite(pool) => {
+                let mut $tx =
+                    pool.begin_with("BEGIN IMMEDIATE").await.map_err($crate::store::sql::error::store_error)?;
+                let done = $body;
+                $tx.commit().await.map_err($crate::store::sql::error::store_error)?;
+                done
+            }
+            $crate::store::sql::Pool::Postgres(pool) => {
+                let mut $tx = pool.begin().await.map_err($crate::store::sql::error::store_error)?;
+                let done = $body;
+                $tx.commit().await.map_err($crate::store::sql::error::store_error)?;
+                done
+            }
+        }
+    };
+}
+
+/// Runs a block in a read transaction that sees one state of either database.
+macro_rules! in_snapshot {
+    ($store:expr, |$tx:ident| $body:block) => {
+        match &$store.pool {
+            $crate::store::sql::Pool::Sqlite(pool) => {
+                let mut $tx = pool.begin().await.map_err($crate::store::sql::error::store_error)?;
+                $body
+            }
+            $crate::store::sql::Pool::Postgres(pool) => {
+                let mut $tx = pool
+                    .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await
+                    .map_err($crate::store::sql::error::store_error)?;
+                $body
+            }
+        }
+    };
+}
+
+/// Numbers a change inside a write transaction. Comes first in it: the counter's row is the lock.
+macro_rules! note_change {
+    ($tx:ident, $now:expr, $topic:expr, $subject:expr) => {{
+        let (number,): (i64,) =
+            sqlx::query_as("UPDATE change_counter SET number = number + 1 WHERE one = 1 RETURNING number")
+                .fetch_one(&mut *$tx)
+                .await
+                .map_err($crate::store::sql::error::store_error)?;
+        sqlx::query("INSERT INTO changes (number, topic, subject, changed_at) VALUES ($1, $2, $3, $4)")
+            .bind(number)
+            .bind($topic)
+            .bind($subject)
+            .bind($now.millis())
+            .execute(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::error::store_error)?;
+    }};
+}
+
+use {in_snapshot, in_write, note_change, on_pool};
+
+const POSTGRES_NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+impl SqlStore {
+    /// The store's time: the database server's, or this machine's for an embedded database.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        match &self.pool {
+            Pool::Sqlite(_) => Ok(self.clock.now()),
+            Pool::Postgres(pool) => {
+                self.bounded(async {
+                    let (millis,): (i64,) = sqlx::query_as(POSTGRES_NOW).fetch_one(pool).await.map_err(store_error)?;
+                    Ok(self.clock.of_store(Timestamp::from_millis(millis)))
+                })
+                .await
+            }
+        }
+    }
+
+    /// Whether the database is embedded, so that this process and the command line are all who use it.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.pool, Pool::Sqlite(_))
+    }
+
+    /// Closes all connections, after the acts in progress.
+    pub async fn close(&self) {
+        on_pool!(self, |pool| pool.close().await);
+    }
+
+    /// Runs one act for at most the store's time-out, so that a connection into nowhere is an error and not a hang.
+    async fn bounded<T>(&self, act: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        tokio::time::timeout(self.timeout, act)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer within {:?}", self.timeout))))
+    }
+}

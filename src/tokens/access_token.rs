@@ -1,0 +1,118 @@
+//! Access tokens: JWTs of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use signet_verify::{Algorithm, jws};
+
+use super::json;
+use crate::clients::{Client, Resource};
+use crate::issuer::Issuer;
+use crate::keys::{KeyRing, NotSigning, SigningError};
+use crate::ports::{Timestamp, unique_id};
+
+/// A client's own subject is its identifier in this namespace, which no person's subject can be in
+/// ([RFC 9700 §4.15](https://www.rfc-editor.org/rfc/rfc9700#section-4.15)).
+const CLIENT_SUBJECT: &str = "client:";
+
+/// What a token is asked for.
+#[derive(Debug)]
+pub struct TokenRequest<'a> {
+    /// Who asks, and is the subject.
+    pub client: &'a Client,
+    /// Whom the token is for.
+    pub resource: &'a Resource,
+    /// What it allows, space-separated; empty for a resource without scopes.
+    pub scope: &'a str,
+}
+
+/// A signed token.
+pub struct AccessToken {
+    /// The compact form. A secret: whoever holds it may use it.
+    pub compact: String,
+    /// How long it lives, whole seconds.
+    pub lifetime: Duration,
+}
+
+/// Why no token was made. All are the issuer's own troubles, none the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// There is no key to sign with now.
+    #[error(transparent)]
+    NotSigning(#[from] NotSigning),
+    /// The resource wants a longer life than the key is kept published for; the next sweep mends it.
+    #[error("tokens of {wanted:?} are asked for, and the key is kept published for tokens of {longest:?}")]
+    TooLong {
+        /// The resource's lifetime.
+        wanted: Duration,
+        /// The key's.
+        longest: Duration,
+    },
+    /// The signature failed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+/// Makes tokens.
+pub struct Minter {
+    issuer: Issuer,
+    ring: Arc<KeyRing>,
+    default_lifetime: Duration,
+    default_algorithm: Algorithm,
+}
+
+impl Minter {
+    /// Tokens of `issuer` signed by `ring`; the defaults serve resources that state none.
+    pub fn new(issuer: Issuer, ring: Arc<KeyRing>, default_lifetime: Duration, default_algorithm: Algorithm) -> Self {
+        Self { issuer, ring, default_lifetime, default_algorithm }
+    }
+
+    /// Signs an access token for a client's own use, issued at `now`.
+    ///
+    /// `now` decides the lease of the keys and is the token's `iat` alike: so however long the process is stopped in
+    /// between, the token expires before its key leaves the JWKS.
+    pub fn mint(&self, request: &TokenRequest<'_>, now: Timestamp) -> Result<AccessToken, MintError> {
+        let algorithm = request.resource.algorithm.unwrap_or(self.default_algorithm);
+        let lifetime = request.resource.token_lifetime.unwrap_or(self.default_lifetime);
+        let key = self.ring.signer(algorithm, now)?;
+        if lifetime > key.longest_lifetime() {
+            return Err(MintError::TooLong { wanted: lifetime, longest: key.longest_lifetime() });
+        }
+        let claims = self.claims(request, lifetime, now);
+        let compact = jws::encode(key.access_token_header(), &claims, |input| key.sign(input))?;
+        Ok(AccessToken { compact, lifetime })
+    }
+
+    /// The claims of [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2).
+    fn claims(&self, request: &TokenRequest<'_>, lifetime: Duration, now: Timestamp) -> Vec<u8> {
+        let id = request.client.id.as_str();
+        let issued_at = now.secs();
+        let mut out = Vec::with_capacity(512);
+        out.push(b'{');
+        json::name(&mut out, "iss");
+        json::text(&mut out, self.issuer.as_str());
+        json::name(&mut out, "sub");
+        out.push(b'"');
+        out.extend_from_slice(CLIENT_SUBJECT.as_bytes());
+        // A client identifier is made of unreserved characters: nothing in it needs escaping.
+        out.extend_from_slice(id.as_bytes());
+        out.push(b'"');
+        json::name(&mut out, "aud");
+        json::text(&mut out, &request.resource.id.audience(&self.issuer));
+        json::name(&mut out, "exp");
+        json::number(&mut out, issued_at.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX)));
+        json::name(&mut out, "iat");
+        json::number(&mut out, issued_at);
+        json::name(&mut out, "jti");
+        let mut jti = uuid::Uuid::encode_buffer();
+        json::text(&mut out, unique_id(now).as_hyphenated().encode_lower(&mut jti));
+        json::name(&mut out, "client_id");
+        json::text(&mut out, id);
+        if !request.scope.is_empty() {
+            json::name(&mut out, "scope");
+            json::text(&mut out, request.scope);
+        }
+        out.push(b'}');
+        out
+    }
+}

@@ -1,0 +1,10 @@
+//! `signet-verify` against honest and hostile tokens, with real keys.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod claims;
+mod issuer;
+mod keys;
+mod kinds;
+mod properties;
+mod tokens;
+mod vectors;
