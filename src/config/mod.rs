@@ -7,7 +7,6 @@
 //! One declaration a section (`section!` below) makes the struct, its rows of the table and its reader; the
 //! annotated `docs/configuration.toml` is written from the same table by [`reference()`].
 
-mod database_url;
 mod duration;
 mod fault;
 mod rules;
@@ -22,12 +21,13 @@ use std::time::Duration;
 
 use signet_verify::Algorithm;
 
-pub use self::database_url::{DatabaseUrl, PostgresUrl};
 pub use self::fault::{Fault, Faults, Source};
 pub use self::show::{Entry, reference, show, show_json};
-pub use self::value::{BindAddress, EddsaName, RsaBits};
+pub use self::value::BindAddress;
 use crate::issuer::Issuer;
+use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
+use crate::store::sql::DatabaseUrl;
 use crate::telemetry::{Filter, Format, TelemetrySettings};
 
 use self::setting::{Reader, Section, Setting, computed, fixed, section, unset};
@@ -116,7 +116,7 @@ section! {
         master_key: Option<SecretText> = unset("(the text of a master key file)").secret();
         /// What the `alg` of Ed25519 signatures says: "Ed25519" (RFC 9864), or "EdDSA" for verifiers that know no
         /// other name.
-        eddsa_name: EddsaName = fixed("Ed25519");
+        eddsa_name: Ed25519Name = fixed("Ed25519");
     }
 }
 

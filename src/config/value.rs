@@ -11,7 +11,9 @@ use signet_verify::Algorithm;
 
 use super::fault::{line_of, nearest, one_line};
 use super::source::Raw;
+use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
+use crate::store::sql::DatabaseUrl;
 use crate::telemetry::{Filter, Format};
 
 /// A type that a setting can have.
@@ -261,40 +263,18 @@ impl SettingValue for Vec<Algorithm> {
     }
 }
 
-/// How many bits a new RSA key has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RsaBits(u32);
-
-impl RsaBits {
-    /// The number: 2048, 3072 or 4096.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
 impl SettingValue for RsaBits {
     fn from_raw(raw: &Raw, cwd: &Path) -> Result<Self, String> {
-        match u32::from_raw(raw, cwd) {
-            Ok(bits @ (2048 | 3072 | 4096)) => Ok(Self(bits)),
-            _ => Err(format!("must be 2048, 3072 or 4096{}", found(raw))),
-        }
+        let bits = usize::from_raw(raw, cwd).ok().and_then(Self::from_bits);
+        bits.ok_or_else(|| format!("must be 2048, 3072 or 4096{}", found(raw)))
     }
 
     fn show(&self) -> Json {
-        json!(self.0)
+        json!(self.bits())
     }
 }
 
-/// What the `alg` of an Ed25519 signature is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EddsaName {
-    /// `Ed25519` ([RFC 9864](https://www.rfc-editor.org/rfc/rfc9864)).
-    Ed25519,
-    /// `EdDSA` ([RFC 8037](https://www.rfc-editor.org/rfc/rfc8037)), for verifiers that know no other name.
-    EdDsa,
-}
-
-impl SettingValue for EddsaName {
+impl SettingValue for Ed25519Name {
     fn from_raw(raw: &Raw, _: &Path) -> Result<Self, String> {
         match raw {
             Raw::Untyped(name) | Raw::Text(name) if name == "Ed25519" => Ok(Self::Ed25519),
@@ -304,10 +284,7 @@ impl SettingValue for EddsaName {
     }
 
     fn show(&self) -> Json {
-        json!(match self {
-            Self::Ed25519 => "Ed25519",
-            Self::EdDsa => "EdDSA",
-        })
+        json!(self.of(Algorithm::Ed25519))
     }
 }
 
@@ -348,5 +325,18 @@ impl SettingValue for Option<SecretText> {
 
     fn show(&self) -> Json {
         self.as_ref().map_or(Json::Null, |_| json!("***"))
+    }
+}
+
+impl SettingValue for DatabaseUrl {
+    fn from_raw(raw: &Raw, cwd: &Path) -> Result<Self, String> {
+        match raw {
+            Raw::Untyped(text) | Raw::Text(text) => Self::parse(text, cwd),
+            _ => Err("must be text: sqlite:PATH or postgres://…".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Json {
+        json!(self.to_string())
     }
 }

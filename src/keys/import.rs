@@ -11,10 +11,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, RsaKeyPair,
 };
 use rsa::pkcs1;
-use rsa::pkcs8::der::pem;
-use rsa::pkcs8::{ObjectIdentifier, PrivateKeyInfo};
+use rsa::pkcs8::{ObjectIdentifier, PrivateKeyInfo, SecretDocument};
 use signet_verify::Algorithm;
-use zeroize::Zeroizing;
 
 use super::material::NewKey;
 use super::states::Origin;
@@ -132,12 +130,13 @@ impl fmt::Display for KeyKind {
 pub fn import_pem(text: &str, wanted: Option<Algorithm>) -> Result<NewKey, ImportRefused> {
     let label = the_one_label(text)?;
     refuse_label(label, text)?;
-    let (_, der) = pem::decode_vec(text.as_bytes()).map_err(|_| ImportRefused::Malformed)?;
-    let der = Zeroizing::new(der);
+    // Reads one DER value and refuses what follows it; wiped when dropped.
+    let (_, document) = SecretDocument::from_pem(text).map_err(|_| ImportRefused::Malformed)?;
+    let der = document.as_bytes();
     let (kind, pkcs8) = match label {
         "PRIVATE KEY" => from_pkcs8(der)?,
-        "EC PRIVATE KEY" => from_sec1(&der)?,
-        _ => from_pkcs1(&der)?,
+        "EC PRIVATE KEY" => from_sec1(der)?,
+        _ => from_pkcs1(der)?,
     };
     let algorithm = match wanted {
         None => kind.algorithms()[0],
@@ -175,8 +174,8 @@ fn refuse_label(label: &str, text: &str) -> Result<(), ImportRefused> {
     }
 }
 
-fn from_pkcs8(der: Zeroizing<Vec<u8>>) -> Result<(KeyKind, SecretBytes), ImportRefused> {
-    let info = PrivateKeyInfo::try_from(der.as_slice()).map_err(|_| ImportRefused::Malformed)?;
+fn from_pkcs8(der: &[u8]) -> Result<(KeyKind, SecretBytes), ImportRefused> {
+    let info = PrivateKeyInfo::try_from(der).map_err(|_| ImportRefused::Malformed)?;
     let kind = match info.algorithm.oid {
         RSA => {
             check_rsa(info.private_key)?;
@@ -197,8 +196,8 @@ fn from_pkcs8(der: Zeroizing<Vec<u8>>) -> Result<(KeyKind, SecretBytes), ImportR
     };
     match kind {
         // Written anew: what is stored then has the public half, whether the file has it or not.
-        KeyKind::P256 => from_ec(kind, &ECDSA_P256_SHA256_FIXED_SIGNING, &der),
-        KeyKind::P384 => from_ec(kind, &ECDSA_P384_SHA384_FIXED_SIGNING, &der),
+        KeyKind::P256 => from_ec(kind, &ECDSA_P256_SHA256_FIXED_SIGNING, der),
+        KeyKind::P384 => from_ec(kind, &ECDSA_P384_SHA384_FIXED_SIGNING, der),
         KeyKind::Rsa | KeyKind::Ed25519 => Ok((kind, SecretBytes::new(der.to_vec()))),
     }
 }
@@ -243,4 +242,127 @@ fn check_rsa(der: &[u8]) -> Result<(), ImportRefused> {
         return Err(ImportRefused::RsaExponent);
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::pem_fixtures as pem;
+
+    fn refusal(text: &str) -> ImportRefused {
+        import_pem(text, None).map(|key| key.kid).unwrap_err()
+    }
+
+    #[test]
+    fn each_kind_and_each_encoding_of_a_key_is_taken() {
+        for (texts, algorithm) in [
+            (&[pem::P256_PKCS8, pem::P256_SEC1][..], Algorithm::Es256),
+            (&[pem::P384_PKCS8, pem::P384_SEC1], Algorithm::Es384),
+            (&[pem::RSA_PKCS8, pem::RSA_PKCS1], Algorithm::Rs256),
+            (&[pem::ED25519_PKCS8], Algorithm::Ed25519),
+        ] {
+            let keys: Vec<_> = texts.iter().map(|text| import_pem(text, None).unwrap()).collect();
+            for key in &keys {
+                assert_eq!(key.algorithm, algorithm);
+                assert_eq!(key.origin, Origin::Imported);
+                assert_eq!(key.kid, keys[0].kid, "one key, one name");
+                assert_eq!(key.public, keys[0].public);
+            }
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_serves_ps256_when_asked() {
+        let key = import_pem(pem::RSA_PKCS1, Some(Algorithm::Ps256)).unwrap();
+        assert_eq!(key.algorithm, Algorithm::Ps256);
+        assert_eq!(key.public.algorithm, Some(Algorithm::Ps256));
+    }
+
+    #[test]
+    fn a_key_for_another_algorithm_than_the_one_asked_for_is_refused() {
+        let refused = import_pem(pem::P256_PKCS8, Some(Algorithm::Rs256)).map(|_| ()).unwrap_err();
+        assert_eq!(refused.to_string(), "the key is an EC (P-256) key, which RS256 does not sign with");
+        for (text, wanted) in [
+            (pem::P256_SEC1, Algorithm::Es384),
+            (pem::P384_PKCS8, Algorithm::Es256),
+            (pem::RSA_PKCS8, Algorithm::Es256),
+            (pem::ED25519_PKCS8, Algorithm::Ps256),
+        ] {
+            let refused = import_pem(text, Some(wanted)).map(|_| ()).unwrap_err();
+            assert!(matches!(refused, ImportRefused::WrongAlgorithm { .. }), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_usable_private_key_is_refused_by_name() {
+        for (text, expected) in [
+            ("", ImportRefused::NotPem),
+            ("not a key", ImportRefused::NotPem),
+            (pem::PUBLIC, ImportRefused::NotPrivate("public key")),
+            (pem::ENCRYPTED_PKCS8, ImportRefused::Encrypted),
+            (pem::ENCRYPTED_PKCS1, ImportRefused::Encrypted),
+            (pem::RSA_1024, ImportRefused::RsaSize(1024)),
+            (pem::RSA_5120, ImportRefused::RsaSize(5120)),
+            (pem::RSA_E3, ImportRefused::RsaExponent),
+            (
+                pem::WITH_PARAMETERS,
+                ImportRefused::SeveralBlocks { count: 2, labels: "EC PARAMETERS, EC PRIVATE KEY".to_owned() },
+            ),
+        ] {
+            assert_eq!(refusal(text), expected);
+        }
+        for text in [pem::RSA_PSS, pem::ED448, pem::P521, pem::SECP256K1_PKCS8, pem::SECP256K1_SEC1, pem::X25519] {
+            let refused = refusal(text);
+            assert!(matches!(refused, ImportRefused::UnusableKind(_)), "{refused:?}");
+        }
+        let relabelled = |label| refusal(&pem::P256_PKCS8.replace("PRIVATE KEY", label));
+        assert_eq!(relabelled("CERTIFICATE"), ImportRefused::NotPrivate("certificate"));
+        assert_eq!(relabelled("OPENSSH PRIVATE KEY"), ImportRefused::OpenSsh);
+        assert_eq!(relabelled("DSA PRIVATE KEY"), ImportRefused::UnknownLabel);
+        assert_eq!(relabelled("RSA PRIVATE KEY"), ImportRefused::Malformed);
+        let twice = format!("{}{}", pem::P256_PKCS8, pem::ED25519_PKCS8);
+        assert!(matches!(refusal(&twice), ImportRefused::SeveralBlocks { count: 2, .. }));
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_whatever_is_damaged() {
+        for text in [pem::P256_PKCS8, pem::P256_SEC1, pem::ED25519_PKCS8, pem::P384_SEC1, pem::RSA_PKCS1] {
+            let whole = import_pem(text, None).unwrap().kid;
+            let body: Vec<usize> = text.char_indices().map(|(at, _)| at).filter(|at| *at > 40).collect();
+            for at in body.iter().step_by(7) {
+                let mut altered = text.as_bytes().to_vec();
+                altered[*at] = if altered[*at] == b'A' { b'B' } else { b'A' };
+                let altered = String::from_utf8(altered).unwrap();
+                if altered != text
+                    && let Ok(key) = import_pem(&altered, None)
+                {
+                    // An Ed25519 seed is sound whatever it is, and then it is another key.
+                    assert!(key.kid != whole || text == pem::ED25519_PKCS8, "{at} in {text}");
+                }
+            }
+            let cut = &text[..text.len() / 2];
+            assert_eq!(refusal(cut), ImportRefused::Malformed);
+        }
+    }
+
+    #[test]
+    fn no_refusal_shows_any_of_the_key() {
+        let secret = pem::P521.lines().nth(1).unwrap();
+        for text in [pem::P521, pem::ENCRYPTED_PKCS8, &pem::P521[..200]] {
+            assert!(!format!("{0} {0:?}", refusal(text)).contains(&secret[..12]));
+        }
+        let key = import_pem(pem::P256_PKCS8, None).unwrap();
+        assert!(format!("{key:?}").contains("SecretBytes(..)"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_import_stumble(label in "(EC |RSA |)PRIVATE KEY", body: Vec<u8>) {
+            let block = rsa::pkcs8::der::pem::encode_string(&label, Default::default(), &body).unwrap();
+            prop_assert!(import_pem(&block, None).is_err());
+        }
+    }
 }

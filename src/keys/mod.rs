@@ -34,3 +34,13 @@ pub use store::{Commit, KeyChange, KeyStore, StoredKeys};
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod keeper_tests;
+#[cfg(test)]
+mod pem_fixtures;
+#[cfg(test)]
+mod ring_tests;
+#[cfg(test)]
+mod rotation_tests;
+#[cfg(test)]
+mod simulation;
