@@ -49,6 +49,11 @@ impl Default for Parts {
     }
 }
 
+/// Runs `work` on this thread, with all that servers need around it.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    actix_web::rt::System::new().block_on(work)
+}
+
 /// Why Signet does not start. Each is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

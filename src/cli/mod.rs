@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::StartError;
+use crate::app::{self, StartError};
 use crate::config::{Faults, Loaded, Settings};
 use crate::ports::StoreError;
 use crate::telemetry::{self, TelemetryError};
@@ -134,8 +134,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
     // Requests to other servers and TLS to Postgres need it; installing it twice is no harm.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let system = actix_web::rt::System::new();
-    system.block_on(async {
+    app::block_on(async {
         match verb {
             Verb::Serve => serve::serve(context).await,
             Verb::Init => setup::init(context).await,

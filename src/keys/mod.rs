@@ -1,7 +1,7 @@
 //! Which key signs: the life of signing keys, their rotation, and the ring that signs and publishes.
 //!
 //! - [`states`]: what a key can be, and the steps between
-//! - [`rotation`] and [`plan`]: the pure sweep, and the change that comes of it
+//! - [`rotation`] and [`mod@plan`]: the pure sweep, and the change that comes of it
 //! - [`material`] and [`import`]: private keys, made here or read from PEM
 //! - [`signer`]: a key that signs, parsed once
 //! - [`ring`]: the snapshot that a replica signs with and publishes

@@ -35,6 +35,8 @@ enum Event {
     Poll(usize),
     /// A replica signs a token of the longest lifetime, if it may.
     Mint(usize, Index),
+    /// A replica hears of nothing from a rotation on, and signs at the last moment of its lease.
+    LastToken(usize, Index),
     /// The configuration changes: which algorithms, how often, how long tokens may live.
     Configure(u8, Duration, Duration),
     /// A replica starts anew and takes up the configuration.
@@ -68,6 +70,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (replica(), replica()).prop_map(|(one, other)| Event::Race(one, other)),
         4 => replica().prop_map(Event::Poll),
         8 => mint,
+        1 => (replica(), any::<Index>()).prop_map(|(at, index)| Event::LastToken(at, index)),
         1 => configure,
         1 => replica().prop_map(Event::Restart),
         1 => seconds(1..100_000).prop_map(Event::Backwards),
@@ -158,6 +161,15 @@ impl<'a> World<'a> {
                 self.replicas[*at].confirmed_at = self.now;
             }
             Event::Mint(at, index) => self.mint(*at, *index)?,
+            Event::LastToken(at, index) => {
+                self.sweep(*at)?;
+                self.step(&Event::Restart(*at))?;
+                self.rotate(*index, false)?;
+                self.now = self.now.plus(self.policy.lease);
+                self.mint(*at, *index)?;
+                self.pass_to_due()?;
+                self.sweep(*at)?;
+            }
             Event::Configure(kept, every, longest) => {
                 let kept_of = |(bit, algorithm): (usize, Algorithm)| {
                     (kept >> bit & 1 == 1).then(|| KeySpec::new(algorithm, RsaBits::B2048))

@@ -381,14 +381,6 @@ impl Key {
         Ok(self)
     }
 
-    /// When this key leaves the JWKS, if it stopped signing at `stopped`: a replica that has not heard of it signs on
-    /// for at most `lease`, a token that it signs lives at most as long as this row allows, and a verifier's clock may
-    /// be `skew` behind.
-    #[must_use]
-    pub fn needed_until(&self, stopped: Timestamp, lease: Duration, skew: Duration) -> Timestamp {
-        stopped.plus(lease).plus(self.longest_lifetime).plus(skew)
-    }
-
     fn enter(mut self, state: KeyState, reason: &str) -> Self {
         self.state = state;
         reason.clone_into(&mut self.reason);

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A running cluster; dropping it stops it.
 #[derive(Debug)]
-pub(crate) struct Postgres {
+pub struct Postgres {
     keeper: Child,
     /// URL of the cluster up to the database's name, with the `/`.
     base: String,
@@ -25,7 +25,7 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// The cluster that all tests of this binary share, started by the first that asks.
-    pub(crate) fn shared() -> &'static Self {
+    pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
@@ -33,7 +33,7 @@ impl Postgres {
     /// Starts a cluster of one's own, for tests that stop or restart it.
     ///
     /// Panics with the reason when there is no Postgres or it does not start.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -59,7 +59,7 @@ impl Postgres {
     }
 
     /// Creates an empty database and answers its URL.
-    pub(crate) fn database(&self) -> String {
+    pub fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.psql(&self.url("postgres"), &format!("create database {name}"));
         self.url(&name)
@@ -68,7 +68,7 @@ impl Postgres {
     /// What `sql` answers in the database of that URL: rows by line, columns parted by `|`.
     ///
     /// Panics when Postgres refuses.
-    pub(crate) fn psql(&self, url: &str, sql: &str) -> String {
+    pub fn psql(&self, url: &str, sql: &str) -> String {
         let answer = Command::new(self.programs.join("psql"))
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
             .args(["--set=ON_ERROR_STOP=1", "--command", sql, url])

@@ -1,0 +1,100 @@
+//! What is registered in tests: resources and clients, made as a second process makes them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signet::app::{Opened, Preparation};
+use signet::clients::{
+    ClientId, ClientMetadata, ClientStore, Insert, Resource, ResourceId, ResourceStore, ScopeSet, SecretOrigin, Swap,
+};
+use signet::ports::{Clock, SystemEntropy};
+
+use crate::app::{Installation, Signet};
+
+/// The resource that most tests ask tokens for.
+pub const ORDERS: &str = "https://orders.example";
+/// Another one.
+pub const BILLING: &str = "https://billing.example";
+
+/// Registers things beside a running issuer.
+pub struct World {
+    pub opened: Opened,
+    clock: crate::app::HeldClock,
+}
+
+impl World {
+    /// Opens the installation of a running issuer.
+    pub async fn of(installation: &Installation) -> Self {
+        Self { opened: installation.open(Preparation::Existing).await, clock: installation.clock.clone() }
+    }
+
+    /// Registers a resource.
+    pub async fn resource(&self, identifier: &str, scopes: &str) {
+        self.resource_with(identifier, scopes, |_| {}).await;
+    }
+
+    /// Registers a resource with more than scopes.
+    pub async fn resource_with(&self, identifier: &str, scopes: &str, more: impl FnOnce(&mut Resource)) {
+        let id = ResourceId::parse(identifier, &self.opened.issuer).unwrap();
+        let mut resource = Resource::new(id, "", ScopeSet::parse(scopes).unwrap(), self.clock.now());
+        more(&mut resource);
+        resource.check(Duration::from_secs(3600), &signet_verify::Algorithm::ALL).unwrap();
+        assert_eq!(self.opened.store.insert_resource(&resource).await.unwrap(), Insert::Inserted);
+    }
+
+    /// Registers a client and returns its secret, if it has one.
+    pub async fn client(&self, id: &str, metadata: Value) -> String {
+        let metadata: ClientMetadata = serde_json::from_value(metadata).unwrap();
+        let now = self.clock.now();
+        let client = metadata.register(ClientId::parse(id).unwrap(), &self.opened.issuer, now).unwrap();
+        let (client, secret) =
+            match client.clone().roll_secret(SecretOrigin::Issued, Duration::ZERO, &SystemEntropy, now) {
+                Ok((client, secret)) => (client, secret.expose().to_owned()),
+                Err(_) => (client, String::new()),
+            };
+        assert_eq!(self.opened.store.insert_client(&client).await.unwrap(), Insert::Inserted);
+        secret
+    }
+
+    /// Disables or enables a client.
+    pub async fn set_enabled(&self, id: &str, enabled: bool) {
+        let client = self.opened.store.load_client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
+        let changed = client.with_enabled(enabled, self.clock.now());
+        assert_eq!(self.opened.store.update_client(&changed).await.unwrap(), Swap::Swapped);
+    }
+
+    /// Rolls a client's secret.
+    pub async fn roll_secret(&self, id: &str, overlap: Duration) -> String {
+        let client = self.opened.store.load_client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
+        let (changed, secret) =
+            client.roll_secret(SecretOrigin::Issued, overlap, &SystemEntropy, self.clock.now()).unwrap();
+        assert_eq!(self.opened.store.update_client(&changed).await.unwrap(), Swap::Swapped);
+        secret.expose().to_owned()
+    }
+}
+
+/// A running issuer with the two resources, and the client `shop` that may read and write orders and read bills.
+pub async fn shop(installation: &Installation) -> (Signet, World, String) {
+    let signet = installation.start().await;
+    let world = World::of(installation).await;
+    world.resource(ORDERS, "orders:read orders:write").await;
+    world.resource(BILLING, "bills:read bills:pay").await;
+    let access = json!({"access": {ORDERS: "orders:read orders:write", BILLING: "bills:read"}});
+    let secret = world.client("shop", access).await;
+    for resource in [ORDERS, BILLING] {
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        eventually(async || signet.token(Some(("shop", &secret)), &form).await.status.is_success().then_some(())).await;
+    }
+    (signet, world, secret)
+}
+
+/// Tries until `done`, for at most ten seconds: for what a follower takes up.
+pub async fn eventually<T>(mut done: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..500 {
+        if let Some(value) = done().await {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not happen within ten seconds");
+}
