@@ -8,6 +8,7 @@
 //! annotated `docs/configuration.toml` is written from the same table by [`reference()`].
 
 mod duration;
+mod entry;
 mod fault;
 mod rules;
 mod setting;
@@ -21,8 +22,9 @@ use std::time::Duration;
 
 use signet_verify::Algorithm;
 
+pub use self::entry::Entry;
 pub use self::fault::{Fault, Faults, Source};
-pub use self::show::{Entry, reference, show, show_json};
+pub use self::show::{reference, show, show_json};
 pub use self::value::BindAddress;
 use crate::issuer::Issuer;
 use crate::keys::{Ed25519Name, RsaBits};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::Entry;
+use super::entry::Entry;
 use super::fault::{Fault, Source};
 use super::source::{FAULTED, Given, Layers, Raw};
 use super::value::SettingValue;

@@ -6,34 +6,9 @@ use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
 
-use super::fault::Source;
+use super::entry::Entry;
 use super::setting::{Fallback, Setting};
 use super::{Loaded, SECTIONS};
-
-/// A setting as an operator may see it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// The dotted name.
-    pub key: &'static str,
-    /// The value, redacted where it is secret; null when it is not set.
-    pub value: Json,
-    /// Where it came from.
-    pub source: Source,
-}
-
-impl Entry {
-    fn text(&self) -> String {
-        match &self.value {
-            Json::Null => "(not set)".to_owned(),
-            Json::String(text) => super::fault::one_line(text),
-            Json::Array(items) => {
-                let items = items.iter().map(|item| item.as_str().unwrap_or_default());
-                items.collect::<Vec<_>>().join(", ")
-            }
-            other => other.to_string(),
-        }
-    }
-}
 
 /// The settings as a table: key, value, source.
 pub fn show(loaded: &Loaded) -> String {

@@ -122,8 +122,8 @@ fn every_type_of_setting_is_read_from_the_environment() {
     assert_eq!(settings.issuer.path(), "/t1");
     assert!(!settings.issuer_follows_bind);
     assert_eq!(settings.keys.algorithms, [Algorithm::Es384, Algorithm::Ed25519, Algorithm::Ps256]);
-    assert_eq!(settings.keys.rsa_bits.get(), 4096);
-    assert_eq!(settings.keys.eddsa_name, EddsaName::EdDsa);
+    assert_eq!(settings.keys.rsa_bits.bits(), 4096);
+    assert_eq!(settings.keys.eddsa_name.of(Algorithm::Ed25519), "EdDSA");
     assert_eq!(settings.keys.master_key.unwrap().expose(), MASTER_KEY);
     assert_eq!(settings.keys.rotate_every, Duration::from_secs(129_600));
     assert_eq!(settings.tokens.access_lifetime, Duration::from_secs(90));

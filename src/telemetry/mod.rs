@@ -56,6 +56,9 @@ impl Format {
     }
 }
 
+/// Libraries that tell at `info` what we tell ourselves; an operator's own word on them counts for more.
+const QUIET: &str = "actix_server=warn";
+
 /// What is logged, in the language of `tracing`'s `EnvFilter`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter(String);
@@ -107,7 +110,7 @@ impl Filter {
     }
 
     fn compiled(&self) -> Result<EnvFilter, TelemetryError> {
-        let read = EnvFilter::builder().parse(&self.0);
+        let read = EnvFilter::builder().parse(format!("{QUIET},{}", self.0));
         read.map_err(|e| TelemetryError::Filter(e.to_string()))
     }
 }

@@ -67,12 +67,8 @@ pub struct Guard {
 }
 
 impl Sink {
-    /// Starts the thread that writes to `output`.
-    pub(super) fn start(
-        output: impl Write + Send + 'static,
-        style: Style,
-        clock: impl Clock + 'static,
-    ) -> std::io::Result<(Arc<Self>, Guard)> {
+    /// A buffer that nobody empties yet.
+    pub(super) fn new() -> Self {
         let state = State {
             buffer: Vec::with_capacity(FLUSH_AT),
             dropped: 0,
@@ -81,8 +77,16 @@ impl Sink {
             closing: false,
             finished: false,
         };
-        let (wake, finished) = (Condvar::new(), Condvar::new());
-        let sink = Arc::new(Self { state: Mutex::new(state), wake, finished });
+        Self { state: Mutex::new(state), wake: Condvar::new(), finished: Condvar::new() }
+    }
+
+    /// Starts the thread that writes to `output`.
+    pub(super) fn start(
+        output: impl Write + Send + 'static,
+        style: Style,
+        clock: impl Clock + 'static,
+    ) -> std::io::Result<(Arc<Self>, Guard)> {
+        let sink = Arc::new(Self::new());
         let of_thread = Arc::clone(&sink);
         let writer = std::thread::Builder::new()
             .name("signet-log".to_owned())
@@ -93,6 +97,12 @@ impl Sink {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code that could panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what waits is to be written at once.
+    #[cfg(test)]
+    pub(super) fn is_due(&self) -> bool {
+        self.lock().is_due()
     }
 
     /// Adds a line, or counts it as dropped when there is no room.

@@ -141,6 +141,21 @@ fn a_field_can_neither_forge_a_line_nor_steer_a_terminal() {
 }
 
 #[test]
+fn an_odd_character_is_found_wherever_it_stands() {
+    for length in 1..20 {
+        for at in 0..length {
+            for odd in ['\n', '\0', '\u{1f}', '\u{7f}', '"', '\\', '\u{85}', '\u{2028}'] {
+                let text: String = (0..length).map(|n| if n == at { odd } else { '~' }).collect();
+                let log = logged("info", Style::Json, || info!(text));
+                assert_eq!(log.matches('\n').count(), 1);
+                assert!(!log.trim_end().contains(|c: char| c.is_control() || c == '\u{2028}'), "{log:?}");
+                assert_eq!(json_lines(&log)[0]["text"], text);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_field_named_like_the_head_of_a_line_does_not_replace_it() {
     let text = logged("info", Style::Json, || info!(level = "ERROR", time = "never", target = 1));
     let line = &json_lines(&text)[0];
@@ -226,6 +241,20 @@ fn a_warning_is_written_without_waiting_and_other_lines_soon() {
         assert!(output.text().ends_with("now\n"));
         drop(guard);
     }
+}
+
+#[test]
+fn warnings_and_full_buffers_are_due_at_once_and_other_lines_are_not() {
+    let due_after = |act: fn()| {
+        let sink = Arc::new(Sink::new());
+        let layer = LineLayer::new(Arc::clone(&sink), TEXT, SystemClock);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        sink.is_due()
+    };
+    assert!(due_after(|| error!("due")));
+    assert!(due_after(|| warn!("due")));
+    assert!(!due_after(|| info!("may wait")));
+    assert!(due_after(|| (0..2000).for_each(|n| info!(n, "sixty-four kilobytes of such lines"))));
 }
 
 /// Does not return from writing until it may.

@@ -1,0 +1,230 @@
+//! Load over keep-alive connections, and single exchanges, by plain blocking sockets.
+//!
+//! One request is in flight on every connection at all times: an answer is read and the next request sent on it
+//! before the next connection is looked at. Two system calls a request and nothing else, so that one core of load
+//! saturates one core of server. Every answer is checked to be a whole `200`.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::process::Pinned;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The largest answer, head and body.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// An HTTP answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// In the order in which they came, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What one slice of load has shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) requests: u64,
+    pub(crate) wall: Duration,
+    /// The server's processor time.
+    pub(crate) cpu: Duration,
+}
+
+/// The same request, sent over and over to one address.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    pub(crate) address: SocketAddr,
+    pub(crate) request: Vec<u8>,
+    pub(crate) connections: usize,
+}
+
+impl Load {
+    /// Loads `server` for `lasting`, after a warm-up that isn't counted.
+    pub(crate) fn run(&self, server: &Pinned, lasting: Duration) -> Result<Sample> {
+        let mut connections = Vec::with_capacity(self.connections);
+        for _ in 0..self.connections.max(1) {
+            let mut connection = Connection::open(self.address)?;
+            connection.send(&self.request)?;
+            connections.push(connection);
+        }
+        self.turn(&mut connections, (lasting / 10).min(Duration::from_millis(100)))?;
+        let before = server.cpu_time()?;
+        let begun = Instant::now();
+        let requests = self.turn(&mut connections, lasting)?;
+        let wall = begun.elapsed();
+        let cpu = server.cpu_time()?.saturating_sub(before);
+        for connection in &mut connections {
+            connection.receive_ok()?;
+        }
+        Ok(Sample { requests, wall, cpu })
+    }
+
+    /// Sends exactly `requests`, one after the other on one connection.
+    pub(crate) fn send_exactly(&self, requests: u64) -> Result<()> {
+        let mut connection = Connection::open(self.address)?;
+        for _ in 0..requests {
+            connection.send(&self.request)?;
+            connection.receive_ok()?;
+        }
+        Ok(())
+    }
+
+    fn turn(&self, connections: &mut [Connection], lasting: Duration) -> Result<u64> {
+        let begun = Instant::now();
+        let mut requests = 0;
+        loop {
+            for connection in &mut *connections {
+                connection.receive_ok()?;
+                connection.send(&self.request)?;
+                requests += 1;
+                if begun.elapsed() >= lasting {
+                    return Ok(requests);
+                }
+            }
+        }
+    }
+}
+
+/// Sends one request and gives its answer.
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer> {
+    let mut connection = Connection::open(address)?;
+    connection.send(request)?;
+    let shape = connection.receive()?;
+    let received = &connection.buffer[..shape.total];
+    let head = String::from_utf8_lossy(&received[..shape.head]);
+    let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    Ok(Answer {
+        status: shape.status,
+        headers: headers.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect(),
+        body: received[shape.head..].to_vec(),
+    })
+}
+
+/// Where the parts of an answer end.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    status: u16,
+    /// The length of the head with its empty line.
+    head: usize,
+    total: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// The shape of the answer before: most often that of the next one too.
+    last: Option<Shape>,
+}
+
+impl Connection {
+    fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, buffer: vec![0; MAX_ANSWER], last: None })
+    }
+
+    fn send(&mut self, request: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(request)?)
+    }
+
+    fn receive_ok(&mut self) -> Result<()> {
+        let shape = self.receive()?;
+        if shape.status == 200 {
+            return Ok(());
+        }
+        let answer = String::from_utf8_lossy(&self.buffer[..shape.total]);
+        Err(format!("the server answered {}:\n{answer}", shape.status).into())
+    }
+
+    fn receive(&mut self) -> Result<Shape> {
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[filled..])?;
+            if read == 0 {
+                return Err("the server closed the connection before its answer was whole".into());
+            }
+            filled += read;
+            let received = &self.buffer[..filled];
+            if let Some(last) = self.last.filter(|last| last.fits(received)) {
+                return Ok(last);
+            }
+            if let Some(shape) = Shape::of(received)? {
+                if shape.total < filled {
+                    return Err("the server sent more than one answer".into());
+                }
+                if shape.total == filled {
+                    self.last = Some(shape);
+                    return Ok(shape);
+                }
+            }
+        }
+    }
+}
+
+impl Shape {
+    /// Whether `received` is a whole answer of this very shape: a shortcut past reading the head again.
+    fn fits(&self, received: &[u8]) -> bool {
+        received.len() == self.total
+            && self.status == 200
+            && received.starts_with(b"HTTP/1.1 200")
+            && received[..self.head].ends_with(b"\r\n\r\n")
+    }
+
+    /// The shape that the head announces; `None` while the head isn't whole.
+    fn of(received: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = String::from_utf8_lossy(&received[..end]).to_ascii_lowercase();
+        let status = head
+            .strip_prefix("http/1.1 ")
+            .and_then(|rest| rest.get(..3))
+            .and_then(|status| status.parse().ok())
+            .ok_or("the answer is not HTTP/1.1")?;
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .and_then(|length| length.trim().parse().ok())
+            .ok_or("the answer has no content-length")?;
+        Ok(Some(Self { status, head: end + 4, total: end + 4 + length }))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx: y\r\n\r\nok";
+
+    #[test]
+    fn the_head_of_an_answer_tells_its_length() {
+        let shape = Shape::of(ANSWER).unwrap().unwrap();
+        assert_eq!((shape.status, shape.total), (200, ANSWER.len()));
+        assert_eq!(&ANSWER[shape.head..], b"ok");
+        assert!(Shape::of(b"HTTP/1.1 200 OK\r\nContent-Len").unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_without_a_length_or_of_another_protocol_is_refused() {
+        assert!(Shape::of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(Shape::of(b"SSH-2.0 200\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn the_shortcut_takes_only_whole_answers_of_the_same_shape() {
+        let shape = Shape::of(ANSWER).unwrap().unwrap();
+        assert!(shape.fits(ANSWER));
+        assert!(!shape.fits(&ANSWER[..ANSWER.len() - 1]));
+        let failed = String::from_utf8_lossy(ANSWER).replace("200", "500").into_bytes();
+        assert!(!shape.fits(&failed));
+    }
+}

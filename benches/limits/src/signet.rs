@@ -1,0 +1,148 @@
+//! Signet itself: a data folder of its own with two resources and one client, and the requests it is asked.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::Result;
+use crate::contender::{Contender, free_address};
+use crate::limit_server::{Plan, Work};
+use crate::load::exchange;
+
+/// The resources that tokens are asked for, one for each algorithm.
+const ES256_RESOURCE: &str = "https://orders.example.com";
+const RS256_RESOURCE: &str = "https://ledger.example.com";
+
+/// Headers that actix-web writes by itself in every answer.
+const OF_THE_SERVER: [&str; 2] = ["date", "content-length"];
+
+/// Signet, ready to be started on existing data.
+#[derive(Debug)]
+pub(crate) struct Signet {
+    pub(crate) contender: Contender,
+    pub(crate) es256: Vec<u8>,
+    pub(crate) rs256: Vec<u8>,
+    pub(crate) jwks: Vec<u8>,
+}
+
+/// A client's identifier and secret, as `clients create --json` prints them.
+#[derive(Debug, Deserialize)]
+struct Credentials {
+    client_id: String,
+    client_secret: String,
+}
+
+impl Signet {
+    /// Lets `program` make a data folder below `scratch`, and registers the resources and the client.
+    pub(crate) fn prepare(program: &Path, scratch: &Path, core: usize) -> Result<Self> {
+        let address = free_address()?;
+        let jwks = format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        let setting = |name, value: &str| (name, OsString::from(value));
+        let data = scratch.join("data");
+        let contender = Contender {
+            command: vec![program.into(), "serve".into()],
+            environment: vec![
+                setting("SIGNET__ISSUER", &format!("http://{address}")),
+                setting("SIGNET__PUBLIC__BIND", &address.to_string()),
+                setting("SIGNET__ADMIN__BIND", &free_address()?.to_string()),
+                ("SIGNET__DATA_DIR", data.clone().into()),
+                ("SIGNET__KEYS__MASTER_KEY_FILE", scratch.join("master.key").into()),
+            ],
+            address,
+            probe: jwks.clone().into_bytes(),
+            log: scratch.join("signet.log"),
+        };
+        // The first start makes the database and the keys; what is measured is every later one.
+        let (server, _) = contender.start(core)?;
+        server.stop()?;
+
+        let cli = Cli { program: program.to_owned(), contender: &contender };
+        for (resource, algorithm) in [(ES256_RESOURCE, "ES256"), (RS256_RESOURCE, "RS256")] {
+            cli.run(&["resources", "create", resource, "--scope", "read write", "--algorithm", algorithm])?;
+        }
+        let access = |resource| format!("{resource}=read write");
+        let printed = cli.run(&[
+            "clients",
+            "create",
+            "--json",
+            "--access",
+            &access(ES256_RESOURCE),
+            "--access",
+            &access(RS256_RESOURCE),
+        ])?;
+        let credentials: Credentials = serde_json::from_slice(&printed)
+            .map_err(|e| format!("`clients create --json` printed no credentials: {e}"))?;
+        let token = |resource| token_request(&contender, &credentials, resource);
+        let (es256, rs256) = (token(ES256_RESOURCE), token(RS256_RESOURCE));
+        Ok(Self { es256, rs256, jwks: jwks.into_bytes(), contender })
+    }
+
+    /// What a bare server must do that sends the same as this running Signet answers to `request`.
+    pub(crate) fn plan(&self, request: &[u8], work: Work) -> Result<Plan> {
+        let answer = exchange(self.contender.address, request)?;
+        let body = String::from_utf8(answer.body)?;
+        if answer.status != 200 {
+            return Err(format!("Signet answers {}: {body}", answer.status).into());
+        }
+        let mut headers = answer.headers;
+        headers.retain(|(name, _)| !OF_THE_SERVER.contains(&name.as_str()));
+        let path = String::from_utf8_lossy(request);
+        let path = path.split(' ').nth(1).ok_or("the request names no path")?.to_owned();
+        Ok(Plan { address: free_address()?, path, work, headers, body })
+    }
+}
+
+/// The command line of Signet, on the data of a contender.
+struct Cli<'a> {
+    program: PathBuf,
+    contender: &'a Contender,
+}
+
+impl Cli<'_> {
+    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        let environment = self.contender.environment.iter().map(|(name, value)| (name, value));
+        let output = Command::new(&self.program).args(arguments).envs(environment).output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("signet {} ended with {}:\n{said}", arguments.join(" "), output.status).into())
+    }
+}
+
+/// A request for a token by a client that authenticates with `client_secret_basic`.
+fn token_request(contender: &Contender, client: &Credentials, resource: &str) -> Vec<u8> {
+    let resource = resource.replace(':', "%3A").replace('/', "%2F");
+    let form = format!("grant_type=client_credentials&resource={resource}");
+    // Both are made of unreserved characters: the form-encoding of RFC 6749, section 2.3.1, changes nothing.
+    let basic = STANDARD.encode(format!("{}:{}", client.client_id, client.client_secret));
+    format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {basic}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        contender.address,
+        form.len(),
+    )
+    .into_bytes()
+}
+
+/// A bare server that follows `plan`, its description kept below `scratch` under `name`.
+pub(crate) fn bare_server(plan: &Plan, scratch: &Path, name: &str, probe: &[u8]) -> Result<Contender> {
+    let file = scratch.join(format!("{name}.json"));
+    fs::write(&file, serde_json::to_vec(plan)?)?;
+    Ok(Contender {
+        command: vec![std::env::current_exe()?.into(), "limit-server".into(), file.into()],
+        environment: Vec::new(),
+        address: plan.address,
+        probe: probe.to_vec(),
+        log: scratch.join(format!("{name}.log")),
+    })
+}
+
+/// How long a server is left alone before its idle memory is read.
+pub(crate) const SETTLING: Duration = Duration::from_secs(2);

@@ -1,0 +1,157 @@
+//! Interleaved pairs, their medians and their spread.
+
+use serde::Serialize;
+
+use crate::Result;
+use crate::load::Sample;
+
+/// The middle of some numbers, and the quartiles around it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) lower_quartile: f64,
+    pub(crate) median: f64,
+    pub(crate) upper_quartile: f64,
+}
+
+impl Spread {
+    /// Of at least one number.
+    pub(crate) fn of(numbers: impl IntoIterator<Item = f64>) -> Result<Self> {
+        let mut sorted: Vec<f64> = numbers.into_iter().collect();
+        if sorted.is_empty() {
+            return Err("nothing was measured".into());
+        }
+        sorted.sort_by(f64::total_cmp);
+        Ok(Self {
+            lower_quartile: quantile(&sorted, 0.25),
+            median: quantile(&sorted, 0.5),
+            upper_quartile: quantile(&sorted, 0.75),
+        })
+    }
+}
+
+/// The number below which `share` of the `sorted` ones lie, between two of them by straight line.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a handful of samples"
+)]
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let below = sorted[place.floor() as usize];
+    let above = sorted[place.ceil() as usize];
+    below + (above - below) * place.fract()
+}
+
+/// One limit and one candidate, measured in turns.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Comparison {
+    /// Operations a second.
+    pub(crate) limit: Spread,
+    /// Operations a second.
+    pub(crate) signet: Spread,
+    /// Of the two halves of each pair.
+    pub(crate) ratio: Spread,
+    /// The same by operations per second of processor time: what other programs on the machine take away is
+    /// not in it.
+    pub(crate) ratio_by_cpu: f64,
+    /// How much of the wall time the measured process had a processor: limit and Signet.
+    pub(crate) busy: (f64, f64),
+}
+
+/// Below this share of its core a server was not the bottleneck.
+const BUSY: f64 = 0.9;
+
+impl Comparison {
+    /// Whether limit and Signet had their core for nearly all of the time. If not, the ratio of the rates tells more
+    /// of the other programs on the machine than of these two.
+    pub(crate) fn had_the_core(&self) -> bool {
+        self.busy.0.min(self.busy.1) >= BUSY
+    }
+
+    /// The ratio that is held against a goal: by wall time, or by processor time where the core was shared.
+    pub(crate) fn judged(&self) -> f64 {
+        if self.had_the_core() { self.ratio.median } else { self.ratio_by_cpu }
+    }
+
+    /// Runs `limit` and `signet` in turns, `pairs` times each.
+    pub(crate) fn measure(
+        pairs: usize,
+        mut limit: impl FnMut() -> Result<Sample>,
+        mut signet: impl FnMut() -> Result<Sample>,
+    ) -> Result<Self> {
+        let mut samples = Vec::with_capacity(pairs);
+        for _ in 0..pairs {
+            samples.push((limit()?, signet()?));
+        }
+        let (limits, signets): (Vec<_>, Vec<_>) = samples.iter().copied().unzip();
+        let ratios = samples.iter().map(|(limit, signet)| signet.rate() / limit.rate());
+        let by_cpu = samples.iter().map(|(limit, signet)| signet.cpu_rate() / limit.cpu_rate());
+        Ok(Self {
+            limit: Spread::of(limits.iter().map(Sample::rate))?,
+            signet: Spread::of(signets.iter().map(Sample::rate))?,
+            ratio: Spread::of(ratios)?,
+            ratio_by_cpu: Spread::of(by_cpu)?.median,
+            busy: (
+                Spread::of(limits.iter().map(Sample::busy))?.median,
+                Spread::of(signets.iter().map(Sample::busy))?.median,
+            ),
+        })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "fewer than 2^52 requests")]
+impl Sample {
+    /// Operations a second of wall time.
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Operations a second of processor time.
+    fn cpu_rate(&self) -> f64 {
+        self.requests as f64 / self.cpu.as_secs_f64()
+    }
+
+    /// The share of the wall time in which the process had a processor.
+    fn busy(&self) -> f64 {
+        self.cpu.as_secs_f64() / self.wall.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_spread_names_the_middle_and_the_quartiles_whatever_the_order() {
+        let spread = Spread::of([5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
+        assert_eq!((spread.lower_quartile, spread.median, spread.upper_quartile), (2.0, 3.0, 4.0));
+        assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
+        assert!(Spread::of([]).is_err());
+    }
+
+    #[test]
+    fn a_pair_is_compared_with_its_own_half_not_with_the_median_of_all() {
+        let sample = |requests, millis| {
+            let wall = Duration::from_secs(1);
+            Ok(Sample { requests, wall, cpu: Duration::from_millis(millis) })
+        };
+        let mut limits = [100, 1000, 100].into_iter();
+        let mut signets = [90, 900, 90].into_iter();
+        let compared = Comparison::measure(
+            3,
+            || sample(limits.next().unwrap_or_default(), 1000),
+            || sample(signets.next().unwrap_or_default(), 500),
+        )
+        .unwrap();
+        assert_eq!(compared.ratio.median, 0.9);
+        assert_eq!(compared.ratio_by_cpu, 1.8);
+        assert_eq!(compared.busy, (1.0, 0.5));
+        assert_eq!(compared.limit.median, 100.0);
+        assert_eq!(compared.judged(), 1.8);
+        assert_eq!(Comparison { busy: (1.0, 0.95), ..compared }.judged(), 0.9);
+    }
+}
