@@ -47,6 +47,14 @@ fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Waits until this process alone holds the lock file `path`; it holds it until the returned file is dropped.
+pub(super) fn lock(path: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder_of(path))?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Whether users besides the owner and the group may read or change the file.
 pub(super) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & 0o007 != 0)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::files::{Existing, write_secret};
+use super::files::{Existing, lock, write_secret};
 use super::{Opened, Parts, StartError};
 use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
 use crate::config::Settings;
@@ -76,9 +76,15 @@ pub(super) async fn complete(
     Ok((path.exists().then_some(path), in_use.is_some()))
 }
 
-/// `None` when another process was first.
+/// `None` when another process was first. The lock keeps two processes of one folder apart, so that the file which stays
+/// is the one whose credentials became valid.
 async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Option<NewAdmin>, StartError> {
     let path = settings.data_dir.join(CREDENTIALS_FILE);
+    let lock_path = path.with_extension("lock");
+    let _lock = lock(&lock_path).map_err(|why| StartError::File { path: lock_path.clone(), why })?;
+    if opened.store.is_founded().await? {
+        return Ok(None);
+    }
     let (client, secret) = first_admin(opened, parts).map_err(|error| StoreError::Refused(error.to_string()))?;
     let credentials = Credentials {
         client_id: client.id.as_str().to_owned(),

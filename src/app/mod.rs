@@ -19,7 +19,7 @@ use tracing::info;
 use crate::clients::{AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
-use crate::http::{Http, Limits, Listener, Metadata};
+use crate::http::{Http, Limits, Listener, Metadata, PublishedKeys};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
@@ -243,12 +243,12 @@ fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts)
     Http {
         services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
-        ring,
+        keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
         metadata: Metadata::new(issuer),
         readiness: Arc::clone(&opened.follower) as _,
         clock: Arc::clone(&parts.clock),
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
-        jwks_max_age: settings.keys.jwks_max_age,
+        metadata_max_age: settings.keys.jwks_max_age,
         access_log: settings.telemetry.access_log,
     }
 }

@@ -109,7 +109,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// A new resource at version 1. `longest` is the longest lifetime the issuer's keys are kept for.
+    /// A new resource at version 1, with the issuer's defaults for lifetime and algorithm.
     pub fn new(id: ResourceId, name: &str, scopes: ScopeSet, now: Timestamp) -> Self {
         Self {
             id,
@@ -125,8 +125,7 @@ impl Resource {
 
     /// The reserved admin resource, which exists by itself.
     pub fn admin() -> Self {
-        let scopes = ADMIN_SCOPES.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let scopes = ScopeSet::try_from(scopes).unwrap_or_default();
+        let scopes = ScopeSet::parse(ADMIN_SCOPES).unwrap_or_default();
         Self::new(ResourceId::admin(), "Signet administration", scopes, Timestamp::default())
     }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 /// A set of scope tokens in the order in which they were written, each once
-/// ([RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)).
+/// ([RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)). Kept as the text that goes over the wire: sets
+/// are small, and the token path reads more of them than it makes.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ScopeSet {
-    tokens: Vec<Box<str>>,
+    text: Box<str>,
 }
 
 /// What is wrong with a scope.
@@ -21,54 +22,66 @@ impl ScopeSet {
     /// Reads a space-separated list. The empty text is the empty set; a doubled space or any character outside
     /// `%x21 / %x23-5B / %x5D-7E` is refused.
     pub fn parse(text: &str) -> Result<Self, ScopeError> {
-        if text.is_empty() {
-            return Ok(Self::default());
+        if text.is_empty() { Ok(Self::default()) } else { Self::of(text.split(' ')) }
+    }
+
+    /// Takes a list of tokens that may repeat each other.
+    pub fn of<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Result<Self, ScopeError> {
+        let mut text = String::new();
+        for token in tokens {
+            if token.is_empty() || !token.bytes().all(is_scope_byte) {
+                return Err(ScopeError::Malformed);
+            }
+            push_new(&mut text, token);
         }
-        text.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into()
+        Ok(Self { text: text.into_boxed_str() })
     }
 
     /// Whether `token` is in the set.
     pub fn contains(&self, token: &str) -> bool {
-        self.tokens.iter().any(|own| &**own == token)
+        self.iter().any(|own| own == token)
     }
 
     /// The first of this set's tokens that `other` lacks.
     pub fn first_outside<'a>(&'a self, other: &Self) -> Option<&'a str> {
-        self.tokens.iter().find(|token| !other.contains(token)).map(|token| &**token)
+        self.iter().find(|token| !other.contains(token))
     }
 
     /// What is in both, in this set's order.
     pub fn meet(&self, other: &Self) -> Self {
-        Self { tokens: self.tokens.iter().filter(|token| other.contains(token)).cloned().collect() }
+        if self == other {
+            return self.clone();
+        }
+        let mut text = String::with_capacity(self.text.len());
+        self.iter().filter(|token| other.contains(token)).for_each(|token| push_new(&mut text, token));
+        Self { text: text.into_boxed_str() }
     }
 
     /// Whether there is no token at all.
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.text.is_empty()
     }
 
     /// The tokens in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().map(|token| &**token)
+        self.text.split(' ').filter(|token| !token.is_empty())
+    }
+
+    /// The tokens, separated by single spaces.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
-/// A list of tokens that may repeat each other.
-impl TryFrom<Vec<String>> for ScopeSet {
-    type Error = ScopeError;
-
-    fn try_from(list: Vec<String>) -> Result<Self, ScopeError> {
-        let mut set = Self::default();
-        for token in list {
-            if token.is_empty() || !token.bytes().all(is_scope_byte) {
-                return Err(ScopeError::Malformed);
-            }
-            if !set.contains(&token) {
-                set.tokens.push(token.into_boxed_str());
-            }
-        }
-        Ok(set)
+/// Appends a token that is not there yet.
+fn push_new(text: &mut String, token: &str) {
+    if text.split(' ').any(|known| known == token) {
+        return;
     }
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(token);
 }
 
 const fn is_scope_byte(byte: u8) -> bool {
@@ -78,13 +91,13 @@ const fn is_scope_byte(byte: u8) -> bool {
 /// The tokens, separated by single spaces.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, token) in self.tokens.iter().enumerate() {
-            if place > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(token)?;
-        }
-        Ok(())
+        f.write_str(&self.text)
+    }
+}
+
+impl From<ScopeSet> for String {
+    fn from(set: ScopeSet) -> Self {
+        set.text.into_string()
     }
 }
 

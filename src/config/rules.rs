@@ -91,10 +91,8 @@ fn listeners_differ(reader: &mut Reader<'_>) {
 
 fn master_key_has_one_source(reader: &mut Reader<'_>) {
     let (key, file) = ("keys.master_key", "keys.master_key_file");
-    if let (true, true, Some(setting)) =
-        (reader.is_set(key), reader.is_set(file), super::table().find(|row| row.key == key))
-    {
-        let fault = source::both(setting, &reader.source_of(key), file, &reader.source_of(file));
+    if reader.is_set(key) && reader.is_set(file) {
+        let fault = source::both(key, &reader.source_of(key), file, &reader.source_of(file));
         reader.faults.push(fault);
     }
 }

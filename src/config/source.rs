@@ -12,7 +12,6 @@ use std::path::Path;
 use ::config::{FileFormat, Format, Value, ValueKind};
 
 use super::fault::{Fault, Source, nearest};
-use super::setting::Setting;
 
 /// What every environment variable of ours begins with.
 const PREFIX: &str = "SIGNET__";
@@ -194,7 +193,7 @@ pub(super) fn add_secret_files(layers: &mut Layers, cwd: &Path, faults: &mut Vec
             continue;
         };
         if let Some(direct) = layers.get(setting.key) {
-            faults.push(both(setting, &direct.source, &file_key, &named.source));
+            faults.push(both(setting.key, &direct.source, &file_key, &named.source));
             continue;
         }
         let problem = match &named.raw {
@@ -223,9 +222,9 @@ pub(super) fn add_secret_files(layers: &mut Layers, cwd: &Path, faults: &mut Vec
 /// Marks a value that could not be had and has been reported.
 pub(super) const FAULTED: &str = "";
 
-pub(super) fn both(setting: &Setting, direct: &Source, file_key: &str, file: &Source) -> Fault {
+pub(super) fn both(key: &str, direct: &Source, file_key: &str, file: &Source) -> Fault {
     Fault::Both {
-        key: setting.key.to_owned(),
+        key: key.to_owned(),
         source_of: direct.clone(),
         file_key: file_key.to_owned(),
         file_source: file.clone(),

@@ -37,9 +37,9 @@ fn handle(
             .ok_or(GrantError::InvalidTarget("the resource is unknown, or the client may get no token for it"))?,
         None => default_resource(services, client, requested.as_ref())?,
     };
-    let scope = granted(client, &resource, requested.as_ref())?.to_string();
-    let token = services.minter.mint(&TokenRequest { client, resource: &resource, scope: &scope }, now)?;
-    Ok(TokenAnswer { access_token: token.compact, expires_in: token.lifetime.as_secs(), scope })
+    let scope = granted(client, &resource, requested)?;
+    let token = services.minter.mint(&TokenRequest { client, resource: &resource, scope: scope.as_str() }, now)?;
+    Ok(TokenAnswer { access_token: token.compact, expires_in: token.lifetime.as_secs(), scope: scope.into() })
 }
 
 /// The one `resource` asked for, if any. Several are refused: a token that two services accept is a token that each of
@@ -76,11 +76,14 @@ fn default_resource(
 }
 
 /// What was asked for, or by default all that the client may get at the resource.
-fn granted(client: &Client, resource: &Resource, requested: Option<&ScopeSet>) -> Result<ScopeSet, GrantError> {
-    let allowed = client.access.get(&resource.id).map(|own| own.meet(&resource.scopes)).unwrap_or_default();
+fn granted(client: &Client, resource: &Resource, requested: Option<ScopeSet>) -> Result<ScopeSet, GrantError> {
+    let own = client.access.get(&resource.id);
     match requested {
-        None => Ok(allowed),
-        Some(scopes) if scopes.first_outside(&allowed).is_none() => Ok(scopes.clone()),
-        Some(_) => Err(GrantError::InvalidScope("the scope is unknown, or more than the client may get")),
+        None => Ok(own.map(|own| own.meet(&resource.scopes)).unwrap_or_default()),
+        Some(scopes) => {
+            let allowed = |token| own.is_some_and(|own| own.contains(token)) && resource.scopes.contains(token);
+            let exceeds = GrantError::InvalidScope("the scope is unknown, or more than the client may get");
+            if scopes.iter().all(allowed) { Ok(scopes) } else { Err(exceeds) }
+        }
     }
 }

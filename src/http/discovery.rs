@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Bytes;
+use arc_swap::ArcSwapOption;
 use serde_json::{Value, json};
 use signet_verify::Algorithm;
 
@@ -16,7 +17,7 @@ use super::error::not_modified;
 use crate::clients::ClientAuthentication;
 use crate::grants::GRANTS;
 use crate::issuer::Issuer;
-use crate::keys::Jwks;
+use crate::keys::{Jwks, KeyRing};
 use crate::ports::Timestamp;
 
 /// [RFC 7517 §8.5](https://www.rfc-editor.org/rfc/rfc7517#section-8.5).
@@ -90,24 +91,65 @@ pub(super) fn preflight(answer: Answer) -> Answer {
         .with(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
 }
 
-/// The public keys, or 304 to whom has them.
-pub(super) fn jwks(jwks: &Jwks, max_age: Duration, headers: &HeaderMap, now: Timestamp) -> Answer {
-    let answer = Answer {
-        content_type: JWK_SET,
-        caching: public(shortened(max_age, jwks.next_change(), now)),
-        ..Answer::json(Bytes::from_owner(Arc::clone(jwks.body())))
-    };
-    let answer = open_to_all(answer);
-    let Ok(etag) = HeaderValue::from_str(jwks.etag()) else { return answer };
-    let answer = answer.with(header::ETAG, etag);
-    let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), jwks.etag().as_bytes()));
-    if held { not_modified(answer) } else { answer }
+/// The JWKS with its headers, rendered once per change.
+pub struct PublishedKeys {
+    ring: Arc<KeyRing>,
+    max_age: Duration,
+    rendered: ArcSwapOption<Rendered>,
+}
+
+struct Rendered {
+    of: Arc<Jwks>,
+    max_age: Duration,
+    caching: Caching,
+    etag: HeaderValue,
+    body: Bytes,
+}
+
+impl PublishedKeys {
+    /// Publishes the keys of `ring`, which verifiers may keep for `max_age` when no change is near.
+    pub fn new(ring: Arc<KeyRing>, max_age: Duration) -> Self {
+        Self { ring, max_age, rendered: ArcSwapOption::empty() }
+    }
+
+    /// The public keys, or 304 to whom has them.
+    pub(super) fn answer(&self, headers: &HeaderMap, now: Timestamp) -> Answer {
+        let rendered = self.rendered(now);
+        let answer =
+            Answer { content_type: JWK_SET, caching: rendered.caching.clone(), ..Answer::json(rendered.body.clone()) };
+        let answer = open_to_all(answer).with(header::ETAG, rendered.etag.clone());
+        let etag = rendered.etag.as_bytes();
+        let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), etag));
+        if held { not_modified(answer) } else { answer }
+    }
+
+    /// What was rendered before, while neither keys nor age have changed since.
+    fn rendered(&self, now: Timestamp) -> Arc<Rendered> {
+        let jwks = self.ring.jwks();
+        let max_age = shortened(self.max_age, jwks.next_change(), now);
+        if let Some(known) = self.rendered.load().as_ref()
+            && Arc::ptr_eq(&known.of, &jwks)
+            && known.max_age == max_age
+        {
+            return Arc::clone(known);
+        }
+        let rendered = Arc::new(Rendered {
+            max_age,
+            caching: public(max_age),
+            // Quotes and base64url: always a header's value.
+            etag: HeaderValue::from_str(jwks.etag()).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+            body: Bytes::from_owner(Arc::clone(jwks.body())),
+            of: jwks,
+        });
+        self.rendered.store(Some(Arc::clone(&rendered)));
+        rendered
+    }
 }
 
 /// `max_age`, or the time until the next change where that is nearer: so caches ask again once it has happened.
 fn shortened(max_age: Duration, next_change: Option<Timestamp>, now: Timestamp) -> Duration {
     match next_change {
-        Some(change) => max_age.min(change.since(now).max(SHORTEST)),
+        Some(change) => max_age.min(Duration::from_secs(change.since(now).max(SHORTEST).as_secs())),
         None => max_age,
     }
 }

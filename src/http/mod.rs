@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use crate::clients::Authenticator;
 use crate::grants::Services;
-use crate::keys::KeyRing;
 use crate::ports::Clock;
 
-pub use discovery::Metadata;
+pub use discovery::{Metadata, PublishedKeys};
 pub use health::{Check, Readiness};
 pub use routes::{Access, Listener, Route, configure, table};
 
@@ -31,7 +30,7 @@ pub struct Http {
     /// Knows clients.
     pub authenticator: Authenticator,
     /// The keys to publish.
-    pub ring: Arc<KeyRing>,
+    pub keys: PublishedKeys,
     /// The metadata documents.
     pub metadata: Metadata,
     /// Whether this replica can do its work.
@@ -40,8 +39,8 @@ pub struct Http {
     pub clock: Arc<dyn Clock>,
     /// What a request may take.
     pub limits: Limits,
-    /// For how long verifiers may keep the JWKS.
-    pub jwks_max_age: Duration,
+    /// For how long anyone may keep the metadata.
+    pub metadata_max_age: Duration,
     /// Whether each request leaves a line in the log.
     pub access_log: bool,
 }

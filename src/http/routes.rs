@@ -89,11 +89,10 @@ impl Endpoint {
     }
 
     async fn answer(self, http: &Http, request: &HttpRequest, payload: Payload) -> Answer {
-        let now = http.clock.now();
         match self {
-            Self::Jwks => discovery::jwks(&http.ring.jwks(), http.jwks_max_age, request.headers(), now),
-            Self::OAuthMetadata => http.metadata.oauth(http.jwks_max_age),
-            Self::OpenIdMetadata => http.metadata.openid(http.jwks_max_age),
+            Self::Jwks => http.keys.answer(request.headers(), http.clock.now()),
+            Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
+            Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
             Self::Token => match envelope::body(request, payload, http.limits).await {
