@@ -19,7 +19,7 @@ use tracing::info;
 use crate::clients::{AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
-use crate::http::{Http, Limits, Listener, Metadata, PublishedKeys};
+use crate::http::{AccessLog, Http, Limits, Listener, Metadata, PublishedKeys};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
@@ -33,7 +33,7 @@ use follower::Follower;
 use listeners::{Bound, Servers};
 
 /// What the application takes from outside. Tests bring their own clock.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// This machine's time.
     pub clock: Arc<dyn Clock>,
@@ -41,11 +41,18 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// How often the store is asked what changed.
     pub follow_every: Duration,
+    /// Where requests leave a line, if anywhere.
+    pub access_log: Option<Arc<dyn AccessLog>>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), follow_every: Duration::from_secs(1) }
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            follow_every: Duration::from_secs(1),
+            access_log: None,
+        }
     }
 }
 
@@ -249,7 +256,8 @@ fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts)
         clock: Arc::clone(&parts.clock),
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
         metadata_max_age: settings.keys.jwks_max_age,
-        access_log: settings.telemetry.access_log,
+        access_log: parts.access_log.clone().filter(|_| settings.telemetry.access_log),
+        over_tls: issuer.as_str().starts_with("https:"),
     }
 }
 

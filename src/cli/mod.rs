@@ -1,56 +1,57 @@
 //! The command line: one file a group of verbs.
 //!
 //! Guarantees: a verb either does all it says or exits with a code above 0 and one sentence on standard error; what it
-//! prints on standard output is its result and nothing else, as JSON with `--json`.
+//! prints on standard output is its result and nothing else, as JSON with `--json`; a secret is printed only by the
+//! verb that makes it.
 
+mod backup;
+mod clients;
+mod completions;
+mod config;
+mod failure;
+mod fetch;
+mod input;
+mod installation;
+mod keys;
 mod output;
+mod resources;
 mod serve;
 mod setup;
+mod span;
+mod token;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::{self, StartError};
+use crate::app::Parts;
 use crate::config::{Faults, Loaded, Settings};
-use crate::ports::StoreError;
-use crate::telemetry::{self, TelemetryError};
 
+use failure::{EXIT_CODES, Failure};
+use installation::{Installation, quiet_log};
 use output::Output;
 
-/// The exit codes, as `--help` documents them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    /// Refused: what was asked for is not possible, or a check failed.
-    Refused = 1,
-    /// The settings are wrong.
-    Settings = 3,
-    /// A store or a server can't be reached; the same call may work later.
-    Unavailable = 4,
-}
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  refused: not possible, or a check failed
-  2  the command line is wrong
-  3  the settings are wrong
-  4  a store or a server can't be reached; the same call may work later";
+const EXAMPLES: &str = "\
+Examples:
+  signet                                       serve, and set up what is missing on this machine
+  signet config show                           every setting, and where it comes from
+  signet resources create https://orders.example --scope 'orders:read orders:write'
+  signet clients create --name Shop --access 'https://orders.example=orders:read'
+  signet token get | signet token inspect -";
 
 /// An issuer of signed tokens that any service can verify without calling back.
 ///
 /// Without a verb, Signet serves. On a fresh machine that makes everything it needs: a database in `data/`, signing
 /// keys, and a first admin client.
 #[derive(Parser)]
-#[command(name = "signet", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "signet", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"), max_term_width = 100)]
 struct Arguments {
     /// Read settings from this file instead of `signet.toml` in the working directory.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print results as JSON.
+    /// Print results and errors as JSON.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -60,49 +61,40 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve tokens, keys and metadata (what happens without a verb, too).
+    #[command(after_help = serve::HELP)]
     Serve,
     /// Set up a database once: schema, keys and a first admin client.
+    #[command(after_help = setup::INIT_HELP)]
     Init,
     /// Bring the database to this program's schema.
+    #[command(after_help = setup::MIGRATE_HELP)]
     Migrate,
-}
-
-/// Why a verb failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    Settings(#[from] Faults),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the log: {0}")]
-    Telemetry(#[from] TelemetryError),
-    #[error("{0}")]
-    Refused(String),
-    #[error("{0}")]
-    Unavailable(String),
-    #[error("standard output: {0}")]
-    Output(#[from] std::io::Error),
-}
-
-impl Failure {
-    const fn exit(&self) -> Exit {
-        match self {
-            Self::Settings(_) => Exit::Settings,
-            Self::Unavailable(_)
-            | Self::Store(StoreError::Unavailable(_))
-            | Self::Start(StartError::Store(StoreError::Unavailable(_)))
-            | Self::Start(StartError::Database { why: StoreError::Unavailable(_), .. }) => Exit::Unavailable,
-            _ => Exit::Refused,
-        }
-    }
+    /// Check the settings, or show each with its source.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// List, create and import signing keys.
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Register and manage clients: who asks for tokens.
+    #[command(subcommand)]
+    Clients(clients::Verb),
+    /// Register and manage resources: the services that tokens are for.
+    #[command(subcommand)]
+    Resources(resources::Verb),
+    /// Get, read and verify tokens.
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Copy the SQLite database, also while it is in use.
+    Backup(backup::Arguments),
+    /// Print completions for a shell.
+    Completions(completions::Arguments),
 }
 
 /// What every verb works with.
 struct Context {
     config: Option<PathBuf>,
     output: Output,
+    parts: Parts,
 }
 
 impl Context {
@@ -121,7 +113,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let context = Context { config: arguments.config, output: Output::new(arguments.json) };
+    let output = Output::new(arguments.json);
+    let context = Context { config: arguments.config, output, parts: Parts::default() };
     match perform(&context, arguments.verb.unwrap_or(Verb::Serve)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -134,16 +127,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
     // Requests to other servers and TLS to Postgres need it; installing it twice is no harm.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    app::block_on(async {
+    let system = actix_web::rt::System::new();
+    system.block_on(async {
         match verb {
             Verb::Serve => serve::serve(context).await,
             Verb::Init => setup::init(context).await,
             Verb::Migrate => setup::migrate(context).await,
+            Verb::Config(verb) => config::run(context, &verb),
+            Verb::Keys(verb) => keys::run(context, verb).await,
+            Verb::Clients(verb) => clients::run(context, verb).await,
+            Verb::Resources(verb) => resources::run(context, verb).await,
+            Verb::Token(verb) => token::run(context, verb).await,
+            Verb::Backup(arguments) => backup::run(context, &arguments).await,
+            Verb::Completions(arguments) => completions::run(context, &arguments),
         }
     })
-}
-
-/// Logs of a verb that does not serve: warnings and errors only, so that its result stands alone.
-fn quiet_log(loaded: &Loaded) -> Result<telemetry::Guard, TelemetryError> {
-    telemetry::install(&loaded.settings.telemetry, std::io::stderr().is_terminal())
 }

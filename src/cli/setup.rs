@@ -3,15 +3,28 @@
 use serde_json::json;
 
 use super::{Context, Failure, quiet_log};
-use crate::app::{self, Opened, Parts, Preparation};
+use crate::app::{self, Opened, Preparation};
+
+pub(super) const INIT_HELP: &str = "\
+Examples:
+  SIGNET__DATABASE__URL=postgres://signet@db/signet signet init
+
+Once for each database. The embedded default needs no `init`: its first start does the same. The credentials of the
+first admin client go to `admin-credentials.json` in `data_dir`, and nowhere else.";
+
+pub(super) const MIGRATE_HELP: &str = "\
+Examples:
+  signet migrate
+
+Starting does this by itself, unless `database.auto_migrate` is false. Run it before replicas of a new version start.";
 
 /// Sets up a database: what the first start does by itself on the embedded default.
 pub(super) async fn init(context: &Context) -> Result<(), Failure> {
     let loaded = context.settings()?;
     let _log = quiet_log(&loaded)?;
-    let (settings, parts) = (&loaded.settings, Parts::default());
-    let opened = Opened::open(settings, &settings.issuer, &parts, Preparation::Initialise).await?;
-    let admin = app::initialise(settings, &opened, &parts).await?;
+    let (settings, parts) = (&loaded.settings, &context.parts);
+    let opened = Opened::open(settings, &settings.issuer, parts, Preparation::Initialise).await?;
+    let admin = app::initialise(settings, &opened, parts).await?;
     let result = json!({
         "issuer": settings.issuer.as_str(),
         "database": settings.database.url.to_string(),
@@ -33,7 +46,7 @@ pub(super) async fn init(context: &Context) -> Result<(), Failure> {
 pub(super) async fn migrate(context: &Context) -> Result<(), Failure> {
     let loaded = context.settings()?;
     let _log = quiet_log(&loaded)?;
-    let store = app::open_database(&loaded.settings, &Parts::default()).await?;
+    let store = app::open_database(&loaded.settings, &context.parts).await?;
     let before = store.migrate().await?;
     let result = json!({ "before": before.applied, "now": before.known });
     context.output.result(&result, |_| {

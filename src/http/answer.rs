@@ -62,24 +62,24 @@ impl Answer {
         self
     }
 
-    /// The response, with what every response has. `over_tls` is whether clients reach this issuer by https only.
+    /// The response, with what every response has: each header is new, so appending is all it takes. `over_tls` is whether clients reach this issuer by https only.
     pub(super) fn respond(self, request_id: HeaderValue, over_tls: bool) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status);
         if !self.body.is_empty() {
-            response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)));
+            response.append_header((header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)));
         }
-        response.insert_header((
+        response.append_header((
             header::CACHE_CONTROL,
             match self.caching {
                 Caching::NoStore => NO_STORE,
                 Caching::Public(value) => value,
             },
         ));
-        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING));
+        response.append_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING));
         if over_tls {
-            response.insert_header((header::STRICT_TRANSPORT_SECURITY, TWO_YEARS));
+            response.append_header((header::STRICT_TRANSPORT_SECURITY, TWO_YEARS));
         }
-        response.insert_header((REQUEST_ID, request_id));
+        response.append_header((REQUEST_ID, request_id));
         for header in self.headers {
             response.append_header(header);
         }

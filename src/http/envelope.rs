@@ -1,16 +1,17 @@
 //! What every request gets: a body of bounded size and time, a request id, a line in the log.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
+use std::task::Poll;
 
+use super::answer::Answer;
+use super::error::Refused;
+use super::{Http, Limits};
+use crate::ports::{Stopwatch, Timestamp, unique_id};
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use tracing::info;
-
-use super::answer::{Answer, Note};
-use super::error::Refused;
-use super::{Http, Limits};
-use crate::ports::{Stopwatch, unique_id};
 
 /// Reads the whole body, or says why not.
 pub(super) async fn body(request: &HttpRequest, payload: Payload, limits: Limits) -> Result<Bytes, Refused> {
@@ -20,70 +21,76 @@ pub(super) async fn body(request: &HttpRequest, payload: Payload, limits: Limits
     if announced.is_some_and(|length| length > limits.body) {
         return Err(Refused::BodyTooLarge);
     }
-    match tokio::time::timeout(limits.body_time, payload.to_bytes_limited(limits.body)).await {
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
-        Ok(Ok(Err(_))) => Err(Refused::BodyBroken),
-        Ok(Err(_)) => Err(Refused::BodyTooLarge),
-        Err(_) => Err(Refused::BodyTooSlow),
-    }
+    let mut reading = pin!(payload.to_bytes_limited(limits.body));
+    // A small body comes with its head: then no timer is needed.
+    let read = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => tokio::time::timeout(limits.body_time, reading).await.map_err(|_| Refused::BodyTooSlow)?,
+    };
+    read.map_err(|_| Refused::BodyTooLarge)?.map_err(|_| Refused::BodyBroken)
+}
+
+/// What a request leaves in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessLine<'a> {
+    /// As the answer's `X-Request-Id` has it.
+    pub request_id: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The path of the route that answered, never what was sent; `-` for none.
+    pub route: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// How long it took, microseconds.
+    pub micros: u64,
+    /// Who sent it: the other end of the connection.
+    pub peer: Option<IpAddr>,
+    /// The client, once it has authenticated.
+    pub client: Option<&'a str>,
+    /// The error's code.
+    pub error: Option<&'a str>,
+    /// What the caller did not get to know.
+    pub detail: Option<&'a str>,
+}
+
+/// Takes a line for each request. On the path of every one of them: it neither waits nor allocates.
+pub trait AccessLog: Send + Sync {
+    /// Takes one.
+    fn record(&self, line: &AccessLine<'_>);
 }
 
 /// Times a request, and turns its answer into a response.
 pub(super) struct Envelope {
+    /// When the request came, by this replica's clock.
+    pub(super) now: Timestamp,
     started: Stopwatch,
     request_id: [u8; 32],
 }
 
 impl Envelope {
     pub(super) fn open(http: &Http) -> Self {
-        let mut request_id = [0; 32];
-        unique_id(http.clock.now()).as_simple().encode_lower(&mut request_id);
-        Self { started: Stopwatch::start(), request_id }
+        let (now, mut request_id) = (http.clock.now(), [0; 32]);
+        unique_id(now).as_simple().encode_lower(&mut request_id);
+        Self { now, started: Stopwatch::start(), request_id }
     }
 
     pub(super) fn close(self, http: &Http, route: &str, request: &HttpRequest, mut answer: Answer) -> HttpResponse {
         let note = std::mem::take(&mut answer.note);
-        if http.access_log {
-            self.log(route, request, answer.status.as_u16(), &note);
+        if let Some(log) = &http.access_log {
+            log.record(&AccessLine {
+                request_id: str::from_utf8(&self.request_id).unwrap_or_default(),
+                method: request.method().as_str(),
+                route,
+                status: answer.status.as_u16(),
+                micros: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                peer: request.peer_addr().map(|address| address.ip()),
+                client: note.client.as_deref(),
+                error: note.error,
+                detail: note.detail.as_deref(),
+            });
         }
         let id = HeaderValue::from_bytes(&self.request_id);
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("-"));
-        answer.respond(id, http.services.issuer.as_str().starts_with("https:"))
-    }
-
-    fn log(&self, route: &str, request: &HttpRequest, status: u16, note: &Note) {
-        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let peer = request.peer_addr().map(|address| address.ip());
-        let request_id = str::from_utf8(&self.request_id).unwrap_or_default();
-        let client = note.client.as_deref();
-        let method = request.method().as_str();
-        let peer = peer.as_ref().map(|ip: &IpAddr| ip as &dyn std::fmt::Display).map(tracing::field::display);
-        if status >= 500 {
-            tracing::error!(
-                request_id,
-                method,
-                route,
-                status,
-                micros,
-                peer,
-                client,
-                error = note.error,
-                detail = note.detail.as_deref(),
-                "request"
-            );
-        } else {
-            info!(
-                request_id,
-                method,
-                route,
-                status,
-                micros,
-                peer,
-                client,
-                error = note.error,
-                detail = note.detail.as_deref(),
-                "request"
-            );
-        }
+        answer.respond(id, http.over_tls)
     }
 }

@@ -20,6 +20,7 @@ use crate::grants::Services;
 use crate::ports::Clock;
 
 pub use discovery::{Metadata, PublishedKeys};
+pub use envelope::{AccessLine, AccessLog};
 pub use health::{Check, Readiness};
 pub use routes::{Access, Listener, Route, configure, table};
 
@@ -41,8 +42,10 @@ pub struct Http {
     pub limits: Limits,
     /// For how long anyone may keep the metadata.
     pub metadata_max_age: Duration,
-    /// Whether each request leaves a line in the log.
-    pub access_log: bool,
+    /// Where each request leaves a line, if anywhere.
+    pub access_log: Option<Arc<dyn AccessLog>>,
+    /// Whether clients reach this issuer by https only.
+    pub over_tls: bool,
 }
 
 /// Against slow and oversize clients.

@@ -12,6 +12,7 @@ use super::envelope::{self, Envelope};
 use super::error::{Refused, no_content};
 use super::{Http, discovery, health, oauth};
 use crate::issuer::Issuer;
+use crate::ports::Timestamp;
 
 /// Which of the two listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +67,12 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         access: Access::Anyone,
         endpoint,
     };
+    // In the order of their traffic: they are tried one after the other.
     let mut routes = vec![
+        public("POST", issuer.endpoint_path("/oauth2/token"), Access::Client, Endpoint::Token),
         public("GET", issuer.endpoint_path("/.well-known/jwks.json"), Access::Anyone, Endpoint::Jwks),
         public("GET", issuer.oauth_metadata_path(), Access::Anyone, Endpoint::OAuthMetadata),
         public("GET", issuer.openid_metadata_path(), Access::Anyone, Endpoint::OpenIdMetadata),
-        public("POST", issuer.endpoint_path("/oauth2/token"), Access::Client, Endpoint::Token),
         admin("/healthz", Endpoint::Healthy),
         admin("/readyz", Endpoint::Ready),
     ];
@@ -88,14 +90,15 @@ impl Endpoint {
         matches!(self, Self::Token)
     }
 
-    async fn answer(self, http: &Http, request: &HttpRequest, payload: Payload) -> Answer {
+    async fn answer(self, http: &Http, request: &HttpRequest, payload: Payload, now: Timestamp) -> Answer {
         match self {
-            Self::Jwks => http.keys.answer(request.headers(), http.clock.now()),
+            Self::Jwks => http.keys.answer(request.headers(), now),
             Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
             Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
             Self::Token => match envelope::body(request, payload, http.limits).await {
+                // The body may have taken its time: a token is of the moment at which it is complete.
                 Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
                 Err(refused) => refused.answer(true),
             },
@@ -114,7 +117,7 @@ pub fn configure(config: &mut ServiceConfig, http: &Arc<Http>, listener: Listene
                 let (http, path) = (Arc::clone(&http), Rc::clone(&path));
                 async move {
                     let envelope = Envelope::open(&http);
-                    let answer = endpoint.answer(&http, &request, payload).await;
+                    let answer = endpoint.answer(&http, &request, payload, envelope.now).await;
                     envelope.close(&http, &path, &request, answer)
                 }
             }

@@ -239,7 +239,8 @@ fn digit(number: u64) -> char {
     char::from(b'0' + u8::try_from(number % 10).unwrap_or(0))
 }
 
-fn push_number(out: &mut String, mut number: u64) {
+/// Appends a number.
+pub(super) fn push_number(out: &mut String, mut number: u64) {
     // As many as u64::MAX has.
     let mut digits = ['0'; 20];
     let mut from = digits.len();
@@ -359,6 +360,13 @@ fn escape(out: &mut String, text: &str, how: Escape) {
         }
     }
     out.push_str(text.get(from..).unwrap_or(""));
+}
+
+/// Appends text that stands between quotes, in either form.
+pub(super) fn push_text(out: &mut String, text: &str) {
+    let (kept, cut) = clip(text, FIELD_LIMIT);
+    escape(out, kept, Escape::Json);
+    out.push_str(if cut { "…" } else { "" });
 }
 
 /// Takes what a value writes of itself, escaped for JSON, up to a limit.

@@ -4,6 +4,7 @@
 //! is one line, whatever its fields hold; warnings are written at once, the rest within 50 ms; what was logged before
 //! the [`Guard`] is dropped is written then.
 
+mod access;
 mod layer;
 mod line;
 mod sink;
@@ -57,7 +58,7 @@ impl Format {
 }
 
 /// Libraries that tell at `info` what we tell ourselves; an operator's own word on them counts for more.
-const QUIET: &str = "actix_server=warn";
+const QUIET: &str = "actix_server=warn,";
 
 /// What is logged, in the language of `tracing`'s `EnvFilter`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,8 @@ impl Filter {
     }
 
     fn compiled(&self) -> Result<EnvFilter, TelemetryError> {
-        let read = EnvFilter::builder().parse(format!("{QUIET},{}", self.0));
+        let quiet = if self.0.trim().eq_ignore_ascii_case("off") { "" } else { QUIET };
+        let read = EnvFilter::builder().parse(format!("{quiet}{}", self.0));
         read.map_err(|e| TelemetryError::Filter(e.to_string()))
     }
 }

@@ -62,7 +62,8 @@ pub(super) struct Sink {
 #[derive(Debug)]
 #[must_use = "the log closes when the guard is dropped"]
 pub struct Guard {
-    sink: Arc<Sink>,
+    pub(super) sink: Arc<Sink>,
+    pub(super) style: Style,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -91,7 +92,7 @@ impl Sink {
         let writer = std::thread::Builder::new()
             .name("signet-log".to_owned())
             .spawn(move || of_thread.write_to(output, style, &clock))?;
-        Ok((Arc::clone(&sink), Guard { sink, writer: Some(writer) }))
+        Ok((Arc::clone(&sink), Guard { sink, style, writer: Some(writer) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -56,6 +56,8 @@ pub enum MintError {
 /// Makes tokens.
 pub struct Minter {
     issuer: Issuer,
+    /// The claims that all tokens begin with.
+    beginning: Vec<u8>,
     ring: Arc<KeyRing>,
     default_lifetime: Duration,
     default_algorithm: Algorithm,
@@ -64,7 +66,13 @@ pub struct Minter {
 impl Minter {
     /// Tokens of `issuer` signed by `ring`; the defaults serve resources that state none.
     pub fn new(issuer: Issuer, ring: Arc<KeyRing>, default_lifetime: Duration, default_algorithm: Algorithm) -> Self {
-        Self { issuer, ring, default_lifetime, default_algorithm }
+        let mut beginning = vec![b'{'];
+        json::name(&mut beginning, "iss");
+        json::text(&mut beginning, issuer.as_str());
+        json::name(&mut beginning, "sub");
+        beginning.push(b'"');
+        beginning.extend_from_slice(CLIENT_SUBJECT.as_bytes());
+        Self { issuer, beginning, ring, default_lifetime, default_algorithm }
     }
 
     /// Signs an access token for a client's own use, issued at `now`.
@@ -88,12 +96,7 @@ impl Minter {
         let id = request.client.id.as_str();
         let issued_at = now.secs();
         let mut out = Vec::with_capacity(512);
-        out.push(b'{');
-        json::name(&mut out, "iss");
-        json::text(&mut out, self.issuer.as_str());
-        json::name(&mut out, "sub");
-        out.push(b'"');
-        out.extend_from_slice(CLIENT_SUBJECT.as_bytes());
+        out.extend_from_slice(&self.beginning);
         // A client identifier is made of unreserved characters: nothing in it needs escaping.
         out.extend_from_slice(id.as_bytes());
         out.push(b'"');

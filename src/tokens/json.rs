@@ -1,18 +1,21 @@
 //! Writing small JSON objects without a tree, for the token path.
 
-/// Appends `"name":` after a comma where one is due.
+/// Appends `"name":` after a comma where one is due. The name is one of ours, and needs no escaping.
 pub(super) fn name(out: &mut Vec<u8>, name: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
-    text(out, name);
-    out.push(b':');
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 /// Appends a JSON string ([RFC 8259 §7](https://www.rfc-editor.org/rfc/rfc8259#section-7)).
 pub(super) fn text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
-    if value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    // Looked through to the end, without leaving early: so it takes many bytes at a time.
+    let plain = value.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+    if plain {
         out.extend_from_slice(value.as_bytes());
     } else {
         escaped(out, value);
@@ -65,15 +68,13 @@ mod tests {
         #[test]
         fn any_text_and_number_reads_back_as_itself(value in any::<String>(), count in any::<i64>()) {
             let mut out = b"{".to_vec();
-            name(&mut out, &value);
+            name(&mut out, "t");
             text(&mut out, &value);
             name(&mut out, "n");
             number(&mut out, count);
             out.push(b'}');
             let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
-            if value != "n" {
-                prop_assert_eq!(&read[&value], &serde_json::json!(value));
-            }
+            prop_assert_eq!(&read["t"], &serde_json::json!(value));
             prop_assert_eq!(&read["n"], &serde_json::json!(count));
         }
     }

@@ -100,7 +100,12 @@ impl Installation {
     }
 
     pub fn parts(&self) -> Parts {
-        Parts { clock: Arc::new(self.clock.clone()), entropy: Arc::new(SystemEntropy), follow_every: self.follow_every }
+        Parts {
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(SystemEntropy),
+            follow_every: self.follow_every,
+            access_log: None,
+        }
     }
 
     /// Opens it as a second process does.

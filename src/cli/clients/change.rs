@@ -1,0 +1,83 @@
+//! Changes of a client: each is made to the newest version, whatever others do meanwhile.
+
+use serde_json::json;
+
+use super::view::ClientView;
+use super::{Context, Failure, Installation, called, find, input};
+use crate::clients::{Client, ClientAuthentication, ClientMetadata, ClientStore, Removal, Swap};
+use crate::ports::Timestamp;
+
+/// How often a change that another process came before is made anew.
+const ATTEMPTS: usize = 8;
+
+/// Stores what `change` makes of the client `id` at the store's time, and returns both that and what `change` has to
+/// tell. A change that another process came before is made to the newer version.
+pub(super) async fn change<T>(
+    installation: &Installation,
+    id: &str,
+    change: impl Fn(Client, Timestamp) -> Result<(Client, T), Failure>,
+) -> Result<(Client, T), Failure> {
+    for _ in 0..ATTEMPTS {
+        let client = find::by_id(installation, id).await?;
+        let (next, told) = change(client, installation.now().await?)?;
+        match installation.store.update_client(&next).await? {
+            Swap::Swapped => return Ok((next, told)),
+            Swap::Raced => {}
+        }
+    }
+    Err(Failure::Unavailable(format!("others changed the client {ATTEMPTS} times in a row: try again")))
+}
+
+pub(super) async fn update(
+    context: &Context,
+    installation: &Installation,
+    id: &str,
+    metadata: &ClientMetadata,
+) -> Result<(), Failure> {
+    let issuer = &installation.settings.issuer;
+    let (client, ()) = change(installation, id, |client, now| {
+        Ok((metadata.replace(client, issuer, now).map_err(Failure::refused)?, ()))
+    })
+    .await?;
+    let view = ClientView::of(&client, issuer, client.updated_at);
+    context.output.result(&view, |view| format!("The client is changed.\n\n{}", view.text()))?;
+    if let ClientAuthentication::Secret { secrets, .. } = &client.authentication
+        && secrets.is_empty()
+    {
+        context.output.note("it has no secret yet: `signet clients roll-secret` makes one");
+    }
+    super::create::note_idle_scopes(context, installation, &client).await
+}
+
+pub(super) async fn enable(
+    context: &Context,
+    installation: &Installation,
+    id: &str,
+    enabled: bool,
+) -> Result<(), Failure> {
+    let (client, was) = change(installation, id, |client, now| {
+        let was = client.enabled;
+        Ok((client.with_enabled(enabled, now), was))
+    })
+    .await?;
+    let result = json!({ "client_id": client.id.as_str(), "enabled": enabled, "changed": was != enabled });
+    context.output.result(&result, |_| {
+        let already = if was == enabled { " already" } else { "" };
+        let state = if enabled { "enabled" } else { "disabled" };
+        format!("The client {} is {state}{already}.", called(client.id.as_str(), &client.name))
+    })?;
+    Ok(())
+}
+
+pub(super) async fn delete(context: &Context, installation: &Installation, id: &str, yes: bool) -> Result<(), Failure> {
+    let client = find::by_id(installation, id).await?;
+    let called = called(client.id.as_str(), &client.name);
+    input::confirm(yes, &format!("Delete the client {called}?"))?;
+    match installation.store.delete_client(&client.id).await? {
+        // Deleted by someone else meanwhile: it is gone as was asked.
+        Removal::Removed | Removal::Absent => {}
+        Removal::InUse => return Err(Failure::Refused(format!("the client {called} is still in use"))),
+    }
+    let result = json!({ "client_id": client.id.as_str(), "deleted": true });
+    Ok(context.output.result(&result, |_| format!("The client {called} is deleted."))?)
+}

@@ -1,0 +1,196 @@
+//! `signet clients create`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::view::ClientView;
+use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
+use crate::cli::output::fields;
+use crate::cli::resources;
+use crate::clients::{
+    Client, ClientAuthentication, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin, StoredSecret,
+};
+
+pub(super) const HELP: &str = "\
+Examples:
+  signet clients create --name Shop --access 'https://orders.example=orders:read orders:write'
+  signet clients create --id orders --serves https://orders.example
+  signet clients create --name Batch --auth-method private_key_jwt --jwks batch.jwks.json \\
+      --access https://orders.example=orders:read
+  signet clients create --metadata client.json
+
+The metadata is that of RFC 7591 §2, with two members of Signet's own: `access` (resource to scopes) and `serves`:
+  {\"client_name\": \"Shop\", \"access\": {\"https://orders.example\": \"orders:read\"}}
+A secret is 256 bits of randomness; Signet keeps only its digest.";
+
+#[derive(Args)]
+pub(in crate::cli) struct Arguments {
+    /// The identifier: 1 to 64 of A-Z a-z 0-9 - . _ ~ (default: a new random one).
+    #[arg(long)]
+    id: Option<String>,
+    /// A name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may get: a resource, =, and scopes separated by spaces; may be repeated.
+    #[arg(long, value_name = "URI=SCOPES", value_parser = access)]
+    access: Vec<(String, String)>,
+    /// A resource whose service it is: it may introspect that one's tokens; may be repeated.
+    #[arg(long, value_name = "URI")]
+    serves: Vec<String>,
+    /// client_secret_basic (the default), client_secret_post or private_key_jwt.
+    #[arg(long, value_name = "METHOD")]
+    auth_method: Option<String>,
+    /// With private_key_jwt: its public keys as a JWKS; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<String>,
+    /// With private_key_jwt: the only algorithm that its assertions may use.
+    #[arg(long, value_name = "ALGORITHM")]
+    signing_alg: Option<String>,
+    /// A grant that it may use (default: client_credentials); may be repeated.
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// Take all of this from a JSON document instead; - for standard input.
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["name", "access", "serves", "auth_method", "jwks", "signing_alg", "grants"])]
+    metadata: Option<String>,
+}
+
+/// Splits at the last `=`: identifiers may have one in their query, scopes hardly ever.
+fn access(text: &str) -> Result<(String, String), String> {
+    let malformed = || "write a resource and its scopes, such as 'https://orders.example=orders:read'".to_owned();
+    let (resource, scopes) = text.rsplit_once('=').ok_or_else(malformed)?;
+    if resource.is_empty() { Err(malformed()) } else { Ok((resource.to_owned(), scopes.to_owned())) }
+}
+
+impl Arguments {
+    /// What describes the client, from the options or the document.
+    pub(super) fn metadata(&self) -> Result<ClientMetadata, Failure> {
+        if let Some(file) = &self.metadata {
+            return input::json(file, MOST_METADATA);
+        }
+        let mut metadata = ClientMetadata {
+            client_name: self.name.clone().unwrap_or_default(),
+            token_endpoint_auth_method: self.auth_method.clone(),
+            token_endpoint_auth_signing_alg: self.signing_alg.clone(),
+            grant_types: (!self.grants.is_empty()).then(|| self.grants.clone()),
+            jwks: self.jwks.as_deref().map(|file| input::json(file, MOST_METADATA)).transpose()?,
+            serves: self.serves.clone(),
+            ..ClientMetadata::default()
+        };
+        for (resource, scopes) in &self.access {
+            if metadata.access.insert(resource.clone(), scopes.clone()).is_some() {
+                return Err(Failure::Refused(format!(
+                    "--access names {} twice: put its scopes together",
+                    plain(resource)
+                )));
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+/// What a client gets to know of its registration
+/// ([RFC 7591 §3.2.1](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1)).
+#[derive(Serialize)]
+struct Registered {
+    #[serde(flatten)]
+    client: ClientView,
+    client_id_issued_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// Zero: it does not expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<u8>,
+    token_endpoint: String,
+}
+
+pub(super) async fn run(
+    context: &Context,
+    installation: &Installation,
+    arguments: &Arguments,
+    metadata: &ClientMetadata,
+) -> Result<(), Failure> {
+    let (issuer, now) = (&installation.settings.issuer, installation.now().await?);
+    let id = match &arguments.id {
+        Some(id) => ClientId::parse(id).map_err(Failure::refused)?,
+        None => ClientId::generate(now),
+    };
+    let client = metadata.register(id, issuer, now).map_err(Failure::refused)?;
+    let (client, secret) = match &client.authentication {
+        ClientAuthentication::PrivateKeyJwt { .. } => (client, None),
+        ClientAuthentication::Secret { .. } => {
+            let entropy = context.parts.entropy.as_ref();
+            let rolled = client.roll_secret(SecretOrigin::Issued, Duration::ZERO, entropy, now);
+            let (client, secret) = rolled.map_err(Failure::refused)?;
+            (client, Some(secret))
+        }
+    };
+    match installation.store.insert_client(&client).await? {
+        Insert::Inserted => {}
+        Insert::Exists => {
+            return Err(Failure::Refused(format!(
+                "the client `{}` exists already: `signet clients update` changes it, `clients roll-secret` gives it a new secret",
+                client.id
+            )));
+        }
+    }
+    let registered = Registered {
+        client: ClientView::of(&client, issuer, now),
+        client_id_issued_at: now.secs(),
+        client_secret: secret.as_ref().map(|secret| secret.expose().to_owned()),
+        client_secret_expires_at: secret.as_ref().map(|_| 0),
+        token_endpoint: issuer.token_endpoint(),
+    };
+    context.output.result(&registered, |registered| match &registered.client_secret {
+        Some(secret) => {
+            let rows = [("client_id", registered.client.client_id.clone()), ("client_secret", secret.clone())];
+            format!("The client is registered. This is the only time that its secret is shown:\n\n{}", fields(&rows))
+        }
+        None => format!("The client is registered.\n\n{}", registered.client.text()),
+    })?;
+    note_idle_scopes(context, installation, &client).await
+}
+
+/// Tells of scopes that a client may get and no resource offers: they do nothing, which is often a slip.
+pub(super) async fn note_idle_scopes(
+    context: &Context,
+    installation: &Installation,
+    client: &Client,
+) -> Result<(), Failure> {
+    let resources = resources::all(installation).await?;
+    for (id, wanted) in &client.access {
+        let offered = resources.iter().find(|resource| resource.id == *id).map(|resource| &resource.scopes);
+        let idle: Vec<_> = wanted.iter().filter(|scope| !offered.is_some_and(|all| all.contains(scope))).collect();
+        if !idle.is_empty() {
+            let resource = id.audience(&installation.settings.issuer);
+            context.output.note(&format!(
+                "{} offers no {}: the client gets that only once it does",
+                plain(&resource),
+                idle.join(" and no ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// When the newest of the older secrets ends, if any is still valid.
+pub(super) fn old_secret_ends(secrets: &[StoredSecret]) -> Option<String> {
+    secrets.iter().skip(1).filter_map(|secret| secret.expires_at).max().map(|end| end.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_is_split_at_its_last_equals_sign() {
+        let pair = |one: &str, other: &str| Ok((one.to_owned(), other.to_owned()));
+        assert_eq!(access("https://a.example=a b"), pair("https://a.example", "a b"));
+        assert_eq!(access("https://a.example?t=1=a"), pair("https://a.example?t=1", "a"));
+        assert_eq!(access("https://a.example="), pair("https://a.example", ""));
+        assert!(access("https://a.example").is_err());
+        assert!(access("=a").is_err());
+    }
+}

@@ -1,0 +1,336 @@
+//! `signet resources create|list|show|update|delete`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+use signet_verify::Algorithm;
+
+use super::keys::algorithm;
+use super::output::{fields, plain, table};
+use super::{Context, Failure, Installation, clients, input, span};
+use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
+use crate::config::Settings;
+
+/// How often a change that another process came before is made anew.
+const ATTEMPTS: usize = 8;
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Register a service that tokens are for.
+    #[command(after_help = "\
+Examples:
+  signet resources create https://orders.example --name Orders --scope 'orders:read orders:write'
+  signet resources create urn:example:reports --scope reports:read --lifetime 10m --algorithm RS256
+
+The identifier is what tokens bear as `aud`, compared letter by letter: choose the address that the service has for
+good. Clients get tokens for it once `signet clients` names it in their access.")]
+    Create {
+        /// The identifier: an absolute URI without fragment.
+        uri: String,
+        #[command(flatten)]
+        description: Description,
+    },
+    /// List the resources.
+    #[command(after_help = "Examples:\n  signet resources list\n  signet resources list --json")]
+    List,
+    /// Show one resource, and the clients that name it.
+    #[command(after_help = "Examples:\n  signet resources show https://orders.example")]
+    Show {
+        /// The identifier.
+        uri: String,
+    },
+    /// Change a resource. What is not named stays.
+    #[command(after_help = "\
+Examples:
+  signet resources update https://orders.example --scope 'orders:read orders:write orders:refund'
+  signet resources update https://orders.example --default-lifetime
+
+A client keeps its right to a scope that goes, but it gets the scope no more. Tokens already issued are not changed.")]
+    Update {
+        /// The identifier.
+        uri: String,
+        #[command(flatten)]
+        description: Description,
+        /// Take the issuer's default lifetime again.
+        #[arg(long, conflicts_with = "lifetime")]
+        default_lifetime: bool,
+        /// Take the issuer's default algorithm again.
+        #[arg(long, conflicts_with = "algorithm")]
+        default_algorithm: bool,
+    },
+    /// Delete a resource that no client names any more.
+    #[command(after_help = "Examples:\n  signet resources delete https://orders.example --yes")]
+    Delete {
+        /// The identifier.
+        uri: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What can be said of a resource.
+#[derive(Args, Default)]
+pub(super) struct Description {
+    /// A name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// A scope, or several separated by spaces; may be repeated. Together they replace those before.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How long its tokens live, such as 10m; at most `tokens.max_access_lifetime`.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    lifetime: Option<Duration>,
+    /// How its tokens are signed: one of `keys.algorithms`.
+    #[arg(long, value_parser = algorithm)]
+    algorithm: Option<Algorithm>,
+}
+
+impl Description {
+    fn apply(&self, resource: &mut Resource) -> Result<(), Failure> {
+        if let Some(name) = &self.name {
+            name.clone_into(&mut resource.name);
+        }
+        if !self.scopes.is_empty() {
+            resource.scopes = ScopeSet::parse(&self.scopes.join(" ")).map_err(Failure::refused)?;
+        }
+        resource.token_lifetime = self.lifetime.or(resource.token_lifetime);
+        resource.algorithm = self.algorithm.or(resource.algorithm);
+        Ok(())
+    }
+}
+
+pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    context
+        .with_store(async |installation| match verb {
+            Verb::Create { uri, description } => create(context, installation, &uri, &description).await,
+            Verb::List => list(context, installation).await,
+            Verb::Show { uri } => show(context, installation, &uri).await,
+            Verb::Update { uri, description, default_lifetime, default_algorithm } => {
+                let change = |resource: &mut Resource| {
+                    if default_lifetime {
+                        resource.token_lifetime = None;
+                    }
+                    if default_algorithm {
+                        resource.algorithm = None;
+                    }
+                    description.apply(resource)
+                };
+                update(context, installation, &uri, change).await
+            }
+            Verb::Delete { uri, yes } => delete(context, installation, &uri, yes).await,
+        })
+        .await
+}
+
+fn parse(uri: &str, settings: &Settings) -> Result<ResourceId, Failure> {
+    ResourceId::parse(uri, &settings.issuer).map_err(Failure::refused)
+}
+
+fn check(resource: &Resource, settings: &Settings) -> Result<(), Failure> {
+    let tokens = &settings.tokens;
+    let longest = tokens.max_access_lifetime.max(tokens.access_lifetime);
+    resource.check(longest, &settings.keys.algorithms).map_err(Failure::refused)
+}
+
+/// Every resource, the reserved one first.
+pub(super) async fn all(Installation { store, .. }: &Installation) -> Result<Vec<Resource>, Failure> {
+    let mut resources = vec![Resource::admin()];
+    resources.extend(store.load_resources().await?);
+    Ok(resources)
+}
+
+async fn find(installation: &Installation, uri: &str) -> Result<Resource, Failure> {
+    let issuer = &installation.settings.issuer;
+    let resources = all(installation).await?;
+    let known: Vec<String> = resources.iter().map(|resource| resource.id.audience(issuer).into_owned()).collect();
+    // By what it is called, not by what may be registered: so that a slip gets a suggestion.
+    let place = known.iter().position(|identifier| identifier == uri);
+    place.and_then(|place| resources.into_iter().nth(place)).ok_or_else(|| {
+        let hint = clients::suggestion(uri, known.iter().map(String::as_str));
+        Failure::Refused(format!("there is no resource `{}`{hint}", plain(uri)))
+    })
+}
+
+async fn create(
+    context: &Context,
+    installation: &Installation,
+    uri: &str,
+    description: &Description,
+) -> Result<(), Failure> {
+    let Installation { settings, store } = installation;
+    let mut resource = Resource::new(parse(uri, settings)?, "", ScopeSet::default(), installation.now().await?);
+    description.apply(&mut resource)?;
+    check(&resource, settings)?;
+    match store.insert_resource(&resource).await? {
+        Insert::Inserted => {}
+        Insert::Exists => {
+            return Err(Failure::Refused(format!(
+                "the resource `{}` exists already: `signet resources update` changes it",
+                plain(uri)
+            )));
+        }
+    }
+    let view = ResourceView::of(&resource, settings);
+    context.output.result(&view, |view| format!("The resource is registered.\n\n{}", view.text()))?;
+    if resource.scopes.is_empty() {
+        context
+            .output
+            .note("it offers no scopes yet: tokens for it will bear none (`signet resources update --scope`)");
+    }
+    Ok(())
+}
+
+async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
+    let resources = all(installation).await?;
+    let views: Vec<_> = resources.iter().map(|resource| ResourceView::of(resource, &installation.settings)).collect();
+    context.output.result(&json!({ "resources": views }), |_| {
+        let row = |view: &ResourceView| {
+            [plain(&view.resource), plain(&view.name), view.lifetime(), view.algorithm(), view.scopes.join(" ")]
+        };
+        let rows: Vec<_> = views.iter().map(row).collect();
+        let mut text = table(["RESOURCE", "NAME", "LIFETIME", "ALGORITHM", "SCOPES"], &rows);
+        if rows.len() == 1 {
+            text.push_str(
+                "\nOnly the reserved one so far: `signet resources create URI --scope …` registers a service.\n",
+            );
+        }
+        text
+    })?;
+    Ok(())
+}
+
+async fn show(context: &Context, installation: &Installation, uri: &str) -> Result<(), Failure> {
+    let resource = find(installation, uri).await?;
+    let named_by = clients::naming(installation, &resource.id).await?;
+    let view = ResourceView::of(&resource, &installation.settings);
+    let mut result = json!(view);
+    result["clients"] = json!(named_by);
+    context.output.result(&result, |_| {
+        let clients = if named_by.is_empty() { "none".to_owned() } else { named_by.join(", ") };
+        let times = [
+            ("clients", clients),
+            ("created", if view.reserved { "with the installation".to_owned() } else { view.created_at.clone() }),
+            ("updated", if view.reserved { "never".to_owned() } else { view.updated_at.clone() }),
+        ];
+        fields(&[view.rows(), times.to_vec()].concat())
+    })?;
+    Ok(())
+}
+
+async fn update(
+    context: &Context,
+    installation: &Installation,
+    uri: &str,
+    change: impl Fn(&mut Resource) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Installation { settings, store } = installation;
+    for _ in 0..ATTEMPTS {
+        let mut resource = find(installation, uri).await?;
+        let before = resource.clone();
+        change(&mut resource)?;
+        check(&resource, settings)?;
+        if resource == before {
+            return Err(Failure::Refused(
+                "nothing is to be changed: say what, such as --scope or --lifetime".to_owned(),
+            ));
+        }
+        resource.version += 1;
+        resource.updated_at = installation.now().await?;
+        match store.update_resource(&resource).await? {
+            Swap::Swapped => {
+                let view = ResourceView::of(&resource, settings);
+                context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
+                return Ok(());
+            }
+            Swap::Raced => {}
+        }
+    }
+    Err(Failure::Unavailable(format!("others changed the resource {ATTEMPTS} times in a row: try again")))
+}
+
+async fn delete(context: &Context, installation: &Installation, uri: &str, yes: bool) -> Result<(), Failure> {
+    let resource = find(installation, uri).await?;
+    check_not_reserved(&resource)?;
+    let in_use = |clients: &[String]| {
+        Failure::Refused(format!(
+            "the resource is named by {}: take it out of their access first (`signet clients update`)",
+            clients.join(", ")
+        ))
+    };
+    let named_by = clients::naming(installation, &resource.id).await?;
+    if !named_by.is_empty() {
+        return Err(in_use(&named_by));
+    }
+    input::confirm(yes, &format!("Delete the resource {}?", plain(uri)))?;
+    match installation.store.delete_resource(&resource.id).await? {
+        // Deleted by someone else meanwhile: it is gone as was asked.
+        Removal::Removed | Removal::Absent => {}
+        Removal::InUse => return Err(in_use(&clients::naming(installation, &resource.id).await?)),
+    }
+    let result = json!({ "resource": uri, "deleted": true });
+    Ok(context.output.result(&result, |_| format!("The resource {} is deleted.", plain(uri)))?)
+}
+
+fn check_not_reserved(resource: &Resource) -> Result<(), Failure> {
+    if resource.id.is_admin() {
+        return Err(Failure::refused(crate::clients::ResourceError::Reserved));
+    }
+    Ok(())
+}
+
+/// A resource as people and programs see it.
+#[derive(Serialize)]
+struct ResourceView {
+    resource: String,
+    name: String,
+    scopes: Vec<String>,
+    /// Seconds; absent where the issuer's default counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_lifetime: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<Algorithm>,
+    reserved: bool,
+    created_at: String,
+    updated_at: String,
+}
+
+impl ResourceView {
+    fn of(resource: &Resource, settings: &Settings) -> Self {
+        Self {
+            resource: resource.id.audience(&settings.issuer).into_owned(),
+            name: resource.name.clone(),
+            scopes: resource.scopes.iter().map(str::to_owned).collect(),
+            token_lifetime: resource.token_lifetime.map(|lifetime| lifetime.as_secs()),
+            algorithm: resource.algorithm,
+            reserved: resource.id.is_admin(),
+            created_at: resource.created_at.to_string(),
+            updated_at: resource.updated_at.to_string(),
+        }
+    }
+
+    fn lifetime(&self) -> String {
+        self.token_lifetime.map_or_else(|| "default".to_owned(), |seconds| span::write(Duration::from_secs(seconds)))
+    }
+
+    fn algorithm(&self) -> String {
+        self.algorithm.map_or_else(|| "default".to_owned(), |algorithm| algorithm.name().to_owned())
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let reserved = if self.reserved { " (reserved)" } else { "" };
+        vec![
+            ("resource", format!("{}{reserved}", plain(&self.resource))),
+            ("name", plain(&self.name)),
+            ("scopes", self.scopes.join(" ")),
+            ("lifetime", self.lifetime()),
+            ("algorithm", self.algorithm()),
+        ]
+    }
+
+    fn text(&self) -> String {
+        fields(&self.rows())
+    }
+}

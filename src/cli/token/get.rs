@@ -1,0 +1,207 @@
+//! `signet token get`: client credentials over HTTP, as any client does it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use reqwest::header::{ACCEPT, AUTHORIZATION};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+use url::form_urlencoded::byte_serialize;
+
+use super::{Context, Failure};
+use crate::app::{CREDENTIALS_FILE, Credentials};
+use crate::cli::fetch::{self, Answer};
+use crate::cli::input;
+use crate::cli::output::plain;
+use crate::config::Settings;
+use crate::secret::SecretText;
+
+pub(super) const HELP: &str = "\
+Examples:
+  signet token get                                    as the admin of this installation
+  signet token get --scope keys:read
+  SIGNET_CLIENT_SECRET=… signet token get --client-id shop --resource https://orders.example
+  signet token get --client-id shop --client-secret-file shop.secret --resource https://orders.example
+  curl -H \"Authorization: Bearer $(signet token get)\" http://127.0.0.1:8081/…
+
+Without --client-id the credentials are those of `admin-credentials.json` in `data_dir`, and the resource is
+<issuer>/admin. A secret is never an argument: others on this machine could read it.";
+
+const SECRET_VARIABLE: &str = "SIGNET_CLIENT_SECRET";
+const MOST_SECRET: usize = 4096;
+const MOST_ANSWER: usize = 64 * 1024;
+
+#[derive(Args)]
+pub(in crate::cli) struct Arguments {
+    /// The service that the token is for.
+    #[arg(long, value_name = "URI")]
+    resource: Option<String>,
+    /// A scope, or several separated by spaces; may be repeated (default: all that the client may get).
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// The client; its secret comes from --client-secret-file or the environment variable SIGNET_CLIENT_SECRET.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// The file that holds the client's secret; - for standard input.
+    #[arg(long, value_name = "FILE", requires = "client_id")]
+    client_secret_file: Option<String>,
+    /// Send the secret in the form (client_secret_post) instead of the header (client_secret_basic).
+    #[arg(long)]
+    post: bool,
+    /// Where tokens are to be had (default: the token endpoint of `issuer`).
+    #[arg(long, value_name = "URL")]
+    token_endpoint: Option<String>,
+}
+
+/// Who asks, where, and for what.
+struct Request {
+    id: String,
+    secret: SecretText,
+    endpoint: Url,
+    resource: Option<String>,
+    scope: String,
+    in_form: bool,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let settings = context.settings()?.settings;
+    let request = Request::of(arguments, &settings)?;
+    let answer = request.send().await?;
+    let members: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
+    match (answer.status, members) {
+        (200, Some(members)) => {
+            let Some(token) = members.get("access_token").and_then(Value::as_str) else {
+                return Err(unusable(&request.endpoint, &answer));
+            };
+            Ok(context.output.result(&members, |_| token.to_owned())?)
+        }
+        (_, Some(members)) => Err(refusal(&members, &answer).unwrap_or_else(|| unusable(&request.endpoint, &answer))),
+        (_, None) => Err(unusable(&request.endpoint, &answer)),
+    }
+}
+
+impl Request {
+    fn of(arguments: &Arguments, settings: &Settings) -> Result<Self, Failure> {
+        let own = || settings.issuer.token_endpoint();
+        let (id, secret, endpoint, audience) = match &arguments.client_id {
+            Some(id) => (id.clone(), secret(arguments)?, own(), None),
+            None => {
+                let Credentials { client_id, client_secret, token_endpoint, audience, .. } =
+                    credentials(&settings.data_dir.join(CREDENTIALS_FILE))?;
+                (client_id, SecretText::new(client_secret), token_endpoint, Some(audience))
+            }
+        };
+        let endpoint = arguments.token_endpoint.clone().unwrap_or(endpoint);
+        let parsed = fetch::parse(&endpoint);
+        let endpoint =
+            parsed.map_err(|why| Failure::Refused(format!("the token endpoint {}: {why}", plain(&endpoint))))?;
+        if !fetch::is_private(&endpoint) && !settings.allow_insecure_issuer {
+            return Err(Failure::Refused(format!(
+                "{} is plain http, and the secret would cross the network readable: use https (or set \
+                 `allow_insecure_issuer`, where that network is trusted)",
+                plain(endpoint.as_str())
+            )));
+        }
+        Ok(Self {
+            id,
+            secret,
+            endpoint,
+            resource: arguments.resource.clone().or(audience),
+            scope: arguments.scopes.join(" "),
+            in_form: arguments.post,
+        })
+    }
+
+    /// [RFC 6749 §4.4.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.2), authenticated as in
+    /// [§2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1).
+    async fn send(&self) -> Result<Answer, Failure> {
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(self.resource.as_deref().map(|resource| ("resource", resource)));
+        if !self.scope.is_empty() {
+            form.push(("scope", &self.scope));
+        }
+        let mut request = fetch::client(&self.endpoint)?.post(self.endpoint.clone()).header(ACCEPT, "application/json");
+        if self.in_form {
+            form.extend([("client_id", self.id.as_str()), ("client_secret", self.secret.expose())]);
+        } else {
+            let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = SecretText::new(format!("{}:{}", encoded(&self.id), encoded(self.secret.expose())));
+            request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair.expose())));
+        }
+        fetch::send(&self.endpoint, request.form(&form), MOST_ANSWER).await
+    }
+}
+
+/// The secret of a client that was named.
+fn secret(arguments: &Arguments) -> Result<SecretText, Failure> {
+    let text = match &arguments.client_secret_file {
+        Some(file) => input::text(file, MOST_SECRET)?,
+        None => std::env::var(SECRET_VARIABLE).map_err(|_| {
+            Failure::Refused(format!(
+                "the client's secret is missing: name --client-secret-file, or set {SECRET_VARIABLE}"
+            ))
+        })?,
+    };
+    let secret = SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    if secret.expose().is_empty() {
+        return Err(Failure::Refused("the client's secret is empty".to_owned()));
+    }
+    Ok(secret)
+}
+
+/// The credentials of the first admin client.
+fn credentials(path: &Path) -> Result<Credentials, Failure> {
+    let shown = path.display();
+    match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Failure::Refused(format!(
+                "there are no admin credentials at {shown}: name --client-id, or make new ones with \
+                 `signet clients roll-secret --admin --write-credentials`"
+            )));
+        }
+        _ => {}
+    }
+    let open = input::is_open_to_others(path).unwrap_or(false);
+    if open {
+        return Err(Failure::Refused(format!(
+            "other users can read {shown}: set its mode to 0600, and roll the secret if they are not trusted"
+        )));
+    }
+    input::json(&path.to_string_lossy(), MOST_ANSWER)
+}
+
+/// An error of an OAuth endpoint ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+#[derive(Deserialize)]
+struct OAuthError {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+fn refusal(members: &Map<String, Value>, answer: &Answer) -> Option<Failure> {
+    let told = OAuthError::deserialize(members).ok()?;
+    let meaning = match told.error.as_str() {
+        "invalid_client" => "the client is unknown or disabled, or its secret or the way to send it is wrong",
+        "invalid_scope" => "the client may not get a scope that was asked for",
+        "invalid_target" => "the client may get no token for the resource",
+        "unauthorized_client" => "the client may not use client credentials",
+        "temporarily_unavailable" => "the issuer can't answer at the moment",
+        _ => "the issuer refuses",
+    };
+    let description = plain(&told.error_description);
+    let message = if description.is_empty() { meaning.to_owned() } else { format!("{meaning}: {description}") };
+    if answer.status >= 500 || answer.status == 429 {
+        return Some(Failure::Unavailable(format!("{message} ({})", plain(&told.error))));
+    }
+    Some(Failure::Coded { code: plain(&told.error), message })
+}
+
+/// An answer that no token endpoint gives.
+fn unusable(endpoint: &Url, answer: &Answer) -> Failure {
+    let told = format!("{} is no token endpoint: it answers with status {}", plain(endpoint.as_str()), answer.status);
+    if answer.status >= 500 { Failure::Unavailable(told) } else { Failure::Refused(told) }
+}
