@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::Parts;
+use crate::app::{self, Parts};
 use crate::config::{Faults, Loaded, Settings};
 
 use failure::{EXIT_CODES, Failure};
@@ -127,8 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
     // Requests to other servers and TLS to Postgres need it; installing it twice is no harm.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let system = actix_web::rt::System::new();
-    system.block_on(async {
+    app::block_on(async {
         match verb {
             Verb::Serve => serve::serve(context).await,
             Verb::Init => setup::init(context).await,

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use super::{Context, Failure};
-use crate::app::{Application, banner};
+use crate::app::{Application, Parts, banner};
 use crate::telemetry;
 
 pub(super) const HELP: &str = "\
@@ -15,8 +15,9 @@ Stops gracefully on SIGTERM and SIGINT: requests in flight may finish (`public.s
 
 pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     let loaded = context.settings()?;
-    let _log = telemetry::install(&loaded.settings.telemetry, std::io::stderr().is_terminal())?;
-    let application = Application::build(&loaded.settings, context.parts.clone()).await?;
+    let log = telemetry::install(&loaded.settings.telemetry, std::io::stderr().is_terminal())?;
+    let parts = Parts { access_log: Some(log.access_log()), ..context.parts.clone() };
+    let application = Application::build(&loaded.settings, parts).await?;
     if std::io::stdout().is_terminal() {
         context.output.text(&banner(&application))?;
     }

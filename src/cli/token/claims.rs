@@ -1,5 +1,7 @@
 //! The members of a token as people read them: a line each, dates as dates.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use signet_verify::NumericDate;
 
@@ -20,15 +22,20 @@ fn value_text(name: &str, value: &Value, now: Timestamp) -> String {
     match (moment(name, value), value) {
         (Some(moment), _) => {
             let distance = if moment > now {
-                format!("in {}", span::write(moment.since(now)))
+                format!("in {}", whole(moment.since(now)))
             } else {
-                format!("{} ago", span::write(now.since(moment)))
+                format!("{} ago", whole(now.since(moment)))
             };
             format!("{moment} ({value}, {distance})")
         }
         (None, Value::String(text)) => plain(text),
         (None, other) => plain(&other.to_string()),
     }
+}
+
+/// A distance, to the second.
+fn whole(span: Duration) -> String {
+    span::write(Duration::from_secs(span.as_secs()))
 }
 
 /// The date that a claim is, if it is one.
