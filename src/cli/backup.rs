@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Failure, input};
+use super::{Context, Failure, system_error};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, Arguments { file }: &Arguments) -> Re
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty())
         && let Err(error) = std::fs::metadata(folder)
     {
-        return Err(Failure::Refused(format!("{}: {}", folder.display(), input::reason(&error))));
+        return Err(Failure::Refused(format!("{}: {}", folder.display(), system_error::reason(&error))));
     }
     let (backup, key_file) = context
         .with_store(async |installation| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::input;
+use super::system_error;
 use crate::app::StartError;
 use crate::config::Faults;
 use crate::keys::KeeperError;
@@ -54,8 +54,8 @@ pub(super) enum Failure {
 /// What a store refuses is a sentence by itself: who refuses does not help whoever reads it.
 fn store_sentence(error: &StoreError) -> String {
     match error {
-        StoreError::Refused(why) => why.clone(),
-        other => other.to_string(),
+        StoreError::Refused(why) => system_error::without_number(why),
+        other => system_error::without_number(&other.to_string()),
     }
 }
 
@@ -65,9 +65,9 @@ fn start_sentence(error: &StartError) -> String {
             format!("the database {database} can't be used: {}", store_sentence(why))
         }
         StartError::Store(error) | StartError::Keys(KeeperError::Store(error)) => store_sentence(error),
-        StartError::File { path, why } => format!("{}: {}", path.display(), input::reason(why)),
+        StartError::File { path, why } => format!("{}: {}", path.display(), system_error::reason(why)),
         StartError::Listen { listener, address, why } => {
-            format!("{listener} can't listen on {address}: {}", input::reason(why))
+            format!("{listener} can't listen on {address}: {}", system_error::reason(why))
         }
         other => other.to_string(),
     }
@@ -77,8 +77,7 @@ impl From<KeeperError> for Failure {
     fn from(error: KeeperError) -> Self {
         match error {
             KeeperError::Store(error) => Self::Store(error),
-            KeeperError::Import(error) => Self::Refused(error.to_string()),
-            other => Self::Start(StartError::Keys(other)),
+            other => Self::Refused(other.to_string()),
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, redirect};
 use url::{Host, Url};
 
-use super::Failure;
 use super::output::plain;
+use super::{Failure, system_error};
 
 /// How long a request may take, from the first packet to the last.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -106,7 +106,7 @@ fn cause(error: &reqwest::Error) -> String {
         innermost = source;
     }
     let text = error.source().map_or_else(|| error.to_string(), |_| innermost.to_string());
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = system_error::without_number(&text);
     let mut signs = text.chars();
     plain(&signs.next().map(|first| first.to_lowercase().chain(signs).collect::<String>()).unwrap_or_default())
 }

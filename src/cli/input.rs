@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
+use super::system_error::reason;
 
 /// Reads the file `name`, or standard input where that is `-`; at most `most` bytes of UTF-8.
 pub(super) fn text(name: &str, most: usize) -> Result<String, Failure> {
@@ -40,14 +41,6 @@ pub(super) fn shown(name: &str) -> String {
     if name == "-" { "standard input".to_owned() } else { super::output::plain(name) }
 }
 
-/// An error of the system in words, without its number.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut signs = text.chars();
-    signs.next().map(|first| first.to_lowercase().chain(signs).collect()).unwrap_or_default()
-}
-
 /// Whether `path` is one that others than its owner and group can read.
 pub(super) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -71,15 +64,5 @@ pub(super) fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::Refused("nothing was changed".to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_the_system_is_a_part_of_a_sentence() {
-        assert_eq!(reason(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
 }

@@ -14,10 +14,12 @@ mod input;
 mod installation;
 mod keys;
 mod output;
+mod registry;
 mod resources;
 mod serve;
 mod setup;
 mod span;
+mod system_error;
 mod token;
 
 use std::ffi::OsString;

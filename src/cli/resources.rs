@@ -9,7 +9,7 @@ use signet_verify::Algorithm;
 
 use super::keys::algorithm;
 use super::output::{fields, plain, table};
-use super::{Context, Failure, Installation, clients, input, span};
+use super::{Context, Failure, Installation, input, registry, span};
 use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::config::Settings;
 
@@ -135,21 +135,14 @@ fn check(resource: &Resource, settings: &Settings) -> Result<(), Failure> {
     resource.check(longest, &settings.keys.algorithms).map_err(Failure::refused)
 }
 
-/// Every resource, the reserved one first.
-pub(super) async fn all(Installation { store, .. }: &Installation) -> Result<Vec<Resource>, Failure> {
-    let mut resources = vec![Resource::admin()];
-    resources.extend(store.load_resources().await?);
-    Ok(resources)
-}
-
 async fn find(installation: &Installation, uri: &str) -> Result<Resource, Failure> {
     let issuer = &installation.settings.issuer;
-    let resources = all(installation).await?;
+    let resources = registry::resources(installation).await?;
     let known: Vec<String> = resources.iter().map(|resource| resource.id.audience(issuer).into_owned()).collect();
     // By what it is called, not by what may be registered: so that a slip gets a suggestion.
     let place = known.iter().position(|identifier| identifier == uri);
     place.and_then(|place| resources.into_iter().nth(place)).ok_or_else(|| {
-        let hint = clients::suggestion(uri, known.iter().map(String::as_str));
+        let hint = registry::suggestion(uri, known.iter().map(String::as_str));
         Failure::Refused(format!("there is no resource `{}`{hint}", plain(uri)))
     })
 }
@@ -184,7 +177,7 @@ async fn create(
 }
 
 async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
-    let resources = all(installation).await?;
+    let resources = registry::resources(installation).await?;
     let views: Vec<_> = resources.iter().map(|resource| ResourceView::of(resource, &installation.settings)).collect();
     context.output.result(&json!({ "resources": views }), |_| {
         let row = |view: &ResourceView| {
@@ -204,7 +197,7 @@ async fn list(context: &Context, installation: &Installation) -> Result<(), Fail
 
 async fn show(context: &Context, installation: &Installation, uri: &str) -> Result<(), Failure> {
     let resource = find(installation, uri).await?;
-    let named_by = clients::naming(installation, &resource.id).await?;
+    let named_by = registry::clients_naming(installation, &resource.id).await?;
     let view = ResourceView::of(&resource, &installation.settings);
     let mut result = json!(view);
     result["clients"] = json!(named_by);
@@ -260,7 +253,7 @@ async fn delete(context: &Context, installation: &Installation, uri: &str, yes: 
             clients.join(", ")
         ))
     };
-    let named_by = clients::naming(installation, &resource.id).await?;
+    let named_by = registry::clients_naming(installation, &resource.id).await?;
     if !named_by.is_empty() {
         return Err(in_use(&named_by));
     }
@@ -268,7 +261,7 @@ async fn delete(context: &Context, installation: &Installation, uri: &str, yes: 
     match installation.store.delete_resource(&resource.id).await? {
         // Deleted by someone else meanwhile: it is gone as was asked.
         Removal::Removed | Removal::Absent => {}
-        Removal::InUse => return Err(in_use(&clients::naming(installation, &resource.id).await?)),
+        Removal::InUse => return Err(in_use(&registry::clients_naming(installation, &resource.id).await?)),
     }
     let result = json!({ "resource": uri, "deleted": true });
     Ok(context.output.result(&result, |_| format!("The resource {} is deleted.", plain(uri)))?)

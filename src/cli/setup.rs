@@ -24,7 +24,9 @@ pub(super) async fn init(context: &Context) -> Result<(), Failure> {
     let _log = quiet_log(&loaded)?;
     let (settings, parts) = (&loaded.settings, &context.parts);
     let opened = Opened::open(settings, &settings.issuer, parts, Preparation::Initialise).await?;
-    let admin = app::initialise(settings, &opened, parts).await?;
+    let admin = app::initialise(settings, &opened, parts).await;
+    opened.store.close().await;
+    let admin = admin?;
     let result = json!({
         "issuer": settings.issuer.as_str(),
         "database": settings.database.url.to_string(),
@@ -47,7 +49,9 @@ pub(super) async fn migrate(context: &Context) -> Result<(), Failure> {
     let loaded = context.settings()?;
     let _log = quiet_log(&loaded)?;
     let store = app::open_database(&loaded.settings, &context.parts).await?;
-    let before = store.migrate().await?;
+    let before = store.migrate().await;
+    store.close().await;
+    let before = before?;
     let result = json!({ "before": before.applied, "now": before.known });
     context.output.result(&result, |_| {
         if before.applied == before.known {

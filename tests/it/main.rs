@@ -4,7 +4,14 @@
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
 mod app;
+mod assertion;
+mod cli;
+mod discovery;
 mod house;
+mod papers;
 mod postgres;
+mod raw;
+mod replay;
+mod signer;
 mod token;
 mod world;

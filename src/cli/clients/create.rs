@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::view::ClientView;
 use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
 use crate::cli::output::fields;
-use crate::cli::resources;
+use crate::cli::registry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin, StoredSecret,
 };
@@ -159,7 +159,7 @@ pub(super) async fn note_idle_scopes(
     installation: &Installation,
     client: &Client,
 ) -> Result<(), Failure> {
-    let resources = resources::all(installation).await?;
+    let resources = registry::resources(installation).await?;
     for (id, wanted) in &client.access {
         let offered = resources.iter().find(|resource| resource.id == *id).map(|resource| &resource.scopes);
         let idle: Vec<_> = wanted.iter().filter(|scope| !offered.is_some_and(|all| all.contains(scope))).collect();

@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Failure, input};
+use super::Failure;
 use crate::app::Credentials;
+use crate::cli::system_error;
 
 /// Credentials on disk, beside the file whose place they are to take.
 pub(super) struct PendingCredentials {
@@ -44,7 +45,7 @@ impl PendingCredentials {
             Failure::Refused(format!(
                 "the new credentials are valid, and in {}: they can't take their place: {}",
                 self.written.display(),
-                input::reason(&error)
+                system_error::reason(&error)
             ))
         })?;
         self.is_published = true;
@@ -63,5 +64,5 @@ impl Drop for PendingCredentials {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::Refused(format!("{} can't be written: {}", path.display(), input::reason(error)))
+    Failure::Refused(format!("{} can't be written: {}", path.display(), system_error::reason(error)))
 }

@@ -11,10 +11,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::{plain, table};
-use super::{Context, Failure, Installation, input};
+use super::{Context, Failure, Installation, input, registry};
 use crate::clients::ClientMetadata;
 
-pub(super) use find::{naming, suggestion};
 use view::ClientView;
 
 /// Longer than any metadata that is accepted.
@@ -106,7 +105,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
     let now = installation.now().await?;
     let issuer = &installation.settings.issuer;
-    let clients = find::all(installation).await?;
+    let clients = registry::clients(installation).await?;
     let views: Vec<_> = clients.iter().map(|client| ClientView::of(client, issuer, now)).collect();
     context.output.result(&json!({ "clients": views }), |_| {
         if views.is_empty() {

@@ -114,6 +114,11 @@ fn pending(at: &Installation, client: &Client, secret: &SecretText) -> Result<Pe
             called(client.id.as_str(), &client.name)
         )));
     };
+    if settings.issuer_follows_bind && settings.public.bind.port() == 0 {
+        return Err(Failure::Refused(
+            "the address of the token endpoint is not known while `public.bind` has port 0: set `issuer`".to_owned(),
+        ));
+    }
     let credentials = crate::app::Credentials {
         client_id: client.id.as_str().to_owned(),
         client_secret: secret.expose().to_owned(),

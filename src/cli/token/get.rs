@@ -79,7 +79,14 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             };
             Ok(context.output.result(&members, |_| token.to_owned())?)
         }
-        (_, Some(members)) => Err(refusal(&members, &answer).unwrap_or_else(|| unusable(&request.endpoint, &answer))),
+        (_, Some(members)) => {
+            let hint = match (&arguments.client_id, arguments.post) {
+                (None, _) => " (`signet clients roll-secret --admin --write-credentials` makes a new one)",
+                (Some(_), false) => ", or it is registered for client_secret_post (--post)",
+                (Some(_), true) => ", or it is not registered for client_secret_post",
+            };
+            Err(refusal(&members, &answer, hint).unwrap_or_else(|| unusable(&request.endpoint, &answer)))
+        }
         (_, None) => Err(unusable(&request.endpoint, &answer)),
     }
 }
@@ -182,18 +189,16 @@ struct OAuthError {
     error_description: String,
 }
 
-fn refusal(members: &Map<String, Value>, answer: &Answer) -> Option<Failure> {
+fn refusal(members: &Map<String, Value>, answer: &Answer, hint: &str) -> Option<Failure> {
     let told = OAuthError::deserialize(members).ok()?;
-    let meaning = match told.error.as_str() {
-        "invalid_client" => "the client is unknown or disabled, or its secret or the way to send it is wrong",
-        "invalid_scope" => "the client may not get a scope that was asked for",
-        "invalid_target" => "the client may get no token for the resource",
-        "unauthorized_client" => "the client may not use client credentials",
-        "temporarily_unavailable" => "the issuer can't answer at the moment",
-        _ => "the issuer refuses",
+    let description = match plain(&told.error_description) {
+        text if text.is_empty() => "the issuer refuses".to_owned(),
+        text => text,
     };
-    let description = plain(&told.error_description);
-    let message = if description.is_empty() { meaning.to_owned() } else { format!("{meaning}: {description}") };
+    let message = match told.error.as_str() {
+        "invalid_client" => format!("{description}: the client is unknown or disabled, or its secret is wrong{hint}"),
+        _ => description,
+    };
     if answer.status >= 500 || answer.status == 429 {
         return Some(Failure::Unavailable(format!("{message} ({})", plain(&told.error))));
     }

@@ -1,0 +1,14 @@
+//! The command line as people and scripts use it: the built program, run in folders of its own.
+//!
+//! Guarantees asked of every verb: its result alone on standard output, JSON with `--json`, one sentence on standard
+//! error and the documented exit code when it fails, and then nothing changed.
+
+mod backup;
+mod bad_input;
+mod clients;
+mod config;
+mod help;
+mod home;
+mod keys;
+mod resources;
+mod token;
