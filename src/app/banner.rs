@@ -28,10 +28,9 @@ pub fn banner(application: &Application) -> String {
         format_args!("grep -oE '(c|scs)_[A-Za-z0-9_-]{{20,}}' {credentials} | paste -sd:"),
     );
     if application.first_secret_in_use() {
-        let _ = writeln!(
-            text,
+        text.push_str(
             "  That secret is from the first start. Roll it before others rely on this issuer:\n\n    \
-             signet clients roll-secret, then delete {credentials}\n"
+             signet clients roll-secret --admin --end-old --write-credentials\n\n",
         );
     }
     text

@@ -70,7 +70,7 @@ pub(super) async fn complete(
     if let Some(client) = &in_use {
         warn!(
             client_id = client.as_str(),
-            "the secret of the first start is still in use: roll it with `signet clients roll-secret` and delete its file"
+            "the secret of the first start is still in use: roll it with `signet clients roll-secret --admin --end-old --write-credentials`"
         );
     }
     Ok((path.exists().then_some(path), in_use.is_some()))

@@ -130,10 +130,10 @@ fn text(failed: &Option<Behind>) -> String {
 impl Readiness for Follower {
     fn checks(&self) -> Vec<Check> {
         let now = self.clock.now();
-        let signing = self
-            .algorithms
-            .iter()
-            .find_map(|algorithm| self.keeper.ring().signer(*algorithm, now).err().map(|why| why.to_string()));
+        // An algorithm that is being introduced signs only once its keys have propagated: no reason to send callers away.
+        let refusal = |algorithm: &Algorithm| self.keeper.ring().signer(*algorithm, now).err();
+        let all_refused: Option<Vec<_>> = self.algorithms.iter().map(refusal).collect();
+        let signing = all_refused.and_then(|refusals| refusals.first().map(ToString::to_string));
         // While the lease holds, this replica can do its work without the store: what is wrong with that is in the log.
         let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let following = problem.filter(|_| signing.is_some());

@@ -61,6 +61,9 @@ fn store_sentence(error: &StoreError) -> String {
 
 fn start_sentence(error: &StartError) -> String {
     match error {
+        StartError::Database { database, why: StoreError::Unavailable(why) } => {
+            format!("the database {database} can't be used at the moment: {}", system_error::without_number(why))
+        }
         StartError::Database { database, why } => {
             format!("the database {database} can't be used: {}", store_sentence(why))
         }

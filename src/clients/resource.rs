@@ -20,6 +20,8 @@ const ADMIN: &str = "/admin";
 const MAX_IDENTIFIER: usize = 512;
 const MAX_NAME: usize = 200;
 const MAX_SCOPES: usize = 200;
+/// All of a resource's scopes together, in bytes, so that a token with every one of them still fits where tokens travel.
+const MAX_SCOPE_TEXT: usize = 4096;
 
 /// The name of a resource: an absolute URI without fragment, compared as an exact string
 /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), or the reserved admin resource, which is kept as
@@ -148,7 +150,7 @@ impl Resource {
         if self.name.chars().count() > MAX_NAME || self.name.contains(char::is_control) {
             return Err(ResourceError::Name);
         }
-        if self.scopes.iter().count() > MAX_SCOPES {
+        if self.scopes.iter().count() > MAX_SCOPES || self.scopes.as_str().len() > MAX_SCOPE_TEXT {
             return Err(ResourceError::TooManyScopes);
         }
         Ok(())
@@ -186,7 +188,7 @@ pub enum ResourceError {
     #[error("a name has at most 200 characters and no control characters")]
     Name,
     /// More scopes than a person can oversee.
-    #[error("a resource offers at most 200 scopes")]
+    #[error("a resource offers at most 200 scopes, of 4096 characters in all")]
     TooManyScopes,
 }
 

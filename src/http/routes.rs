@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::guard::{Guard, GuardContext, fn_guard};
 use actix_web::http::Method;
 use actix_web::web::{self, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::answer::Answer;
 use super::envelope::{self, Envelope};
@@ -48,7 +49,7 @@ enum Endpoint {
 pub struct Route {
     /// Where it is served.
     pub listener: Listener,
-    /// `GET`, which brings `HEAD` and the preflight with it, or `POST`.
+    /// `GET`, which brings `HEAD` with it (and on the public listener the preflight), or `POST`.
     pub method: &'static str,
     /// Its exact path.
     pub path: String,
@@ -122,16 +123,17 @@ pub fn configure(config: &mut ServiceConfig, http: &Arc<Http>, listener: Listene
                 }
             }
         };
-        let mut resource = web::resource(route.path.clone());
-        let allowed = if route.method == "GET" {
-            resource = resource
-                .route(web::get().to(serve.clone()))
-                .route(web::head().to(serve))
-                .route(web::method(Method::OPTIONS).to(fixed(http, &path, || discovery::preflight(no_content()))));
-            "GET, HEAD, OPTIONS"
-        } else {
-            resource = resource.route(web::post().to(serve));
-            "POST"
+        let resource = web::resource(route.path.clone()).guard(exactly(&path));
+        let get =
+            |resource: Resource| resource.route(web::get().to(serve.clone())).route(web::head().to(serve.clone()));
+        let (resource, allowed) = match (route.method, listener) {
+            // What is public may be read by pages of any origin; what is for operators, by none.
+            ("GET", Listener::Public) => {
+                let preflight = fixed(http, &path, || discovery::preflight(no_content()));
+                (get(resource).route(web::method(Method::OPTIONS).to(preflight)), "GET, HEAD, OPTIONS")
+            }
+            ("GET", Listener::Admin) => (get(resource), "GET, HEAD"),
+            _ => (resource.route(web::post().to(serve)), "POST"),
         };
         let other = fixed(http, &path, move || Refused::MethodNotAllowed(allowed).answer(endpoint.speaks_oauth()));
         config.service(resource.default_service(web::to(other)));
@@ -150,4 +152,11 @@ fn fixed(
         let envelope = Envelope::open(&http);
         std::future::ready(envelope.close(&http, &route, &request, answer()))
     }
+}
+
+/// The router decodes a path before it compares it, and what stands before this server may not: a path that is written
+/// in any other way is another path.
+fn exactly(path: &Rc<str>) -> impl Guard + 'static {
+    let path = Rc::clone(path);
+    fn_guard(move |context: &GuardContext<'_>| context.head().uri.path() == &*path)
 }

@@ -73,6 +73,17 @@ fn a_database_of_a_newer_version() {
 }
 
 #[test]
+fn a_database_that_can_not_be_reached() {
+    let home = Home::empty();
+    let url = ("SIGNET__DATABASE__URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
+    let settings = [url, ("SIGNET__DATABASE__TIMEOUT", "100ms")];
+    for verb in [&["serve"][..], &["init"], &["clients", "list"], &["keys", "list"], &["migrate"]] {
+        let ran = home.run_with(verb, &settings, "").refused(4, &["can't be used at the moment"]);
+        assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_port_in_use() {
     for listener in ["public", "admin"] {
         let home = Home::empty();

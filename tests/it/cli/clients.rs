@@ -145,3 +145,18 @@ fn a_client_of_keys_has_no_secret_to_roll() {
     assert!(made.get("client_secret").is_none() && made["jwks"]["keys"][0]["kid"] == "k1", "{made}");
     home.changes_nothing(&["clients", "roll-secret", "batch"]).refused(1, &["private_key_jwt", "no secret"]);
 }
+
+#[test]
+fn changes_at_the_same_time_all_succeed() {
+    let home = Home::initialised();
+    home.run(&["clients", "create", "--id", "shop"]).ok();
+    std::thread::scope(|scope| {
+        let rolls: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| home.json(&["clients", "roll-secret", "shop", "--keep-old", "1h"])))
+            .collect();
+        let secrets: std::collections::BTreeSet<_> =
+            rolls.into_iter().map(|roll| roll.join().unwrap()["client_secret"].to_string()).collect();
+        assert_eq!(secrets.len(), 6);
+    });
+    assert_eq!(home.json(&["clients", "show", "shop"])["secrets"].as_array().unwrap().len(), 2);
+}

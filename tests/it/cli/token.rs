@@ -1,5 +1,8 @@
 //! `signet token get|inspect|verify`, against a running server where one is needed.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use serde_json::Value;
 use signet_verify::base64url;
 
@@ -127,4 +130,82 @@ fn keys_that_can_not_be_had_are_told_from_a_token_that_is_refused() {
     home.write("large.json", &"x".repeat(300_000));
     let (code, error) = verify("large.json");
     assert!(code == 1 && error.contains("longer than 262144 bytes"), "{error}");
+}
+
+/// A server that answers each request with `answer`, and then says no more.
+fn answering(answer: impl Fn() -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&answer());
+            open.push(stream);
+        }
+    });
+    format!("http://{address}/jwks")
+}
+
+#[test]
+fn an_answer_is_bounded_in_size_and_time_and_a_redirect_is_not_followed() {
+    let home = Home::empty();
+    let verify = |jwks: &str| {
+        home.run(&["token", "verify", "--jwks", jwks, "--issuer", "https://a", "--audience", "b", "e30.e30."])
+    };
+    let moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n";
+    verify(&answering(|| moved.to_vec())).refused(1, &["redirects elsewhere"]);
+    let large = || [b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n".to_vec(), vec![b' '; 300_000]].concat();
+    verify(&answering(large)).refused(1, &["longer than 262144 bytes"]);
+    verify(&answering(Vec::new)).refused(4, &["no answer within 5 s"]);
+    let down = b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n";
+    verify(&answering(|| down.to_vec())).refused(4, &["status 503"]);
+}
+
+#[test]
+fn a_token_endpoint_that_is_none_is_said_to_be_none() {
+    let home = Home::empty();
+    let secret = [("SIGNET_CLIENT_SECRET", "scs_x")];
+    let page = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<br>";
+    let endpoint = answering(|| page.to_vec());
+    home.run_with(&["token", "get", "--client-id", "shop", "--token-endpoint", &endpoint], &secret, "")
+        .refused(1, &["is no token endpoint", "status 200"]);
+}
+
+#[test]
+fn an_expired_token_is_refused_with_the_moment_of_its_end() {
+    let home = Home::initialised();
+    home.run(&["resources", "create", "https://orders.example", "--scope", "a", "--lifetime", "1s"]).ok();
+    home.write(
+        "secret",
+        home.json(&["clients", "create", "--id", "shop", "--access", "https://orders.example=a"])["client_secret"]
+            .as_str()
+            .unwrap(),
+    );
+    let _server = home.serve();
+    let token = home.run(&["token", "get", "--client-id", "shop", "--client-secret-file", "secret"]).ok().out;
+    let (issuer, jwks) = (home.issuer(), format!("{}/.well-known/jwks.json", home.issuer()));
+    let arguments = ["token", "verify", "--jwks", &jwks, "--issuer", &issuer, "--audience", "https://orders.example"];
+    let expired = eventually(|| {
+        Some(home.run(&[&arguments[..], &["--leeway", "0s", token.trim()]].concat())).filter(|ran| ran.code == 1)
+    });
+    expired.refused(1, &["the token has expired, 20", "Z (expired)"]);
+    home.run(&[&arguments[..], &["--leeway", "60s", token.trim()]].concat()).ok();
+}
+
+#[test]
+fn the_old_name_of_ed25519_is_taken_only_when_asked() {
+    let home = Home::empty();
+    home.write(
+        "signet.toml",
+        "[keys]\nalgorithms = [\"Ed25519\"]\neddsa_name = \"EdDSA\"\n[tokens]\ndefault_algorithm = \"Ed25519\"\n",
+    );
+    let _server = home.serve();
+    let token = eventually(|| Some(home.run(&["token", "get"])).filter(|ran| ran.code == 0)).out;
+    let (issuer, jwks) = (home.issuer(), format!("{}/.well-known/jwks.json", home.issuer()));
+    let audience = format!("{issuer}/admin");
+    let arguments = ["token", "verify", "--jwks", &jwks, "--issuer", &issuer, "--audience", &audience, token.trim()];
+    home.run(&arguments).refused(1, &["(algorithm_not_allowed)"]);
+    home.run(&[&arguments[..], &["--accept-eddsa"]].concat()).ok();
 }
