@@ -2,47 +2,20 @@
 
 use std::time::Duration;
 
-/// Units from the longest, each in milliseconds.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+use crate::config::{parse_span, write_span};
 
 /// Reads a span for clap: numbers each with its unit, the longest unit first, or a plain number of seconds.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let malformed = || "a span of time looks like 300s, 15m, 1h30m or 30d".to_owned();
-    if let Some(seconds) = number(text) {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let (mut rest, mut units, mut millis) = (text, UNITS.as_slice(), 0_u64);
-    while !rest.is_empty() {
-        let digits = rest.find(|sign: char| !sign.is_ascii_digit()).ok_or_else(malformed)?;
-        let (count, after) = rest.split_at(digits);
-        let letters = after.find(|sign: char| sign.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let place = units.iter().position(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        let size = units.get(place).map_or(0, |(_, size)| *size);
-        let part = number(count).and_then(|count| count.checked_mul(size)).ok_or_else(malformed)?;
-        millis = millis.checked_add(part).ok_or_else(malformed)?;
-        units = units.get(place + 1..).unwrap_or_default();
-        rest = after;
-    }
-    if text.is_empty() { Err(malformed()) } else { Ok(Duration::from_millis(millis)) }
-}
-
-fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    parse_span(text).ok_or_else(|| "a span of time looks like 300s, 15m, 1h30m or 30d".to_owned())
 }
 
 /// Writes a span in the two longest units that it has, which is as exact as people want it.
 pub(super) fn write(span: Duration) -> String {
-    let mut left = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let mut parts = Vec::new();
-    for (unit, size) in UNITS {
-        let count = left / size;
-        left %= size;
-        if count > 0 && parts.len() < 2 {
-            parts.push(format!("{count}{unit}"));
-        }
-    }
-    if parts.is_empty() { "0s".to_owned() } else { parts.concat() }
+    const UNITS: [u64; 4] = [86_400, 3_600, 60, 1];
+    let seconds = span.as_secs();
+    let longest = UNITS.iter().position(|unit| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let exactness = UNITS.get(longest + 1).copied().unwrap_or(1);
+    write_span(Duration::from_secs(seconds - seconds % exactness))
 }
 
 #[cfg(test)]

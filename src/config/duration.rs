@@ -8,7 +8,7 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Reads a span; each unit once, the longest first.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     if let Some(secs) = digits(text) {
         return Some(Duration::from_secs(secs));
     }
@@ -32,7 +32,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// Writes a span in the fewest units; what is below a millisecond is left out.
-pub(super) fn write(span: Duration) -> String {
+pub fn write(span: Duration) -> String {
     let mut left = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (name, size) in UNITS {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use signet_verify::Algorithm;
 
+pub use self::duration::{parse as parse_span, write as write_span};
 pub use self::entry::Entry;
 pub use self::fault::{Fault, Faults, Source};
 pub use self::show::{reference, show, show_json};

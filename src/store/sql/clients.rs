@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::changes::CLIENT;
-use super::{SqlStore, in_write, note_change, on_pool, store_error};
+use super::{SqlStore, check_text, in_write, note_change, on_pool, read_rows, store_error};
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
     SecretMethod, SecretOrigin, StoredSecret, Swap,
@@ -130,6 +130,7 @@ fn link_error(error: sqlx::Error, resource: &ResourceId) -> StoreError {
 
 impl ClientRow {
     fn of(client: &Client) -> Result<Self, StoreError> {
+        check_text("the name of a client", &client.name)?;
         let (algorithm, jwks, secrets): (_, _, &[StoredSecret]) = match &client.authentication {
             ClientAuthentication::Secret { secrets, .. } => (None, None, secrets),
             ClientAuthentication::PrivateKeyJwt { keys, algorithm } => {
@@ -250,8 +251,8 @@ impl SqlStore {
     /// Completes the first start: stores the first admin client, and that this is done, together.
     /// [`Insert::Exists`] when another process was first; nothing changed then.
     pub async fn found(&self, admin: &Client) -> Result<Insert, StoreError> {
-        let now = self.now().await?;
         self.bounded(async {
+            let now = self.now().await?;
             in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, admin.id.as_str());
                 let done = sqlx::query("INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
@@ -275,10 +276,10 @@ impl SqlStore {
 impl ClientStore for SqlStore {
     async fn load_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
         self.bounded(async {
-            let row: Option<ClientRow> =
-                on_pool!(self, |pool| sqlx::query_as(LOAD).bind(id.as_str()).fetch_optional(pool).await)
-                    .map_err(store_error)?;
-            row.map(Client::try_from).transpose()
+            let rows: Vec<ClientRow> = on_pool!(self, |pool| {
+                read_rows(&sqlx::query(LOAD).bind(id.as_str()).fetch_all(pool).await.map_err(store_error)?, "client")?
+            });
+            rows.into_iter().next().map(Client::try_from).transpose()
         })
         .await
     }
@@ -286,9 +287,10 @@ impl ClientStore for SqlStore {
     async fn list_clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, StoreError> {
         self.bounded(async {
             let after = after.map(ClientId::as_str).unwrap_or_default();
-            let rows: Vec<ClientRow> =
-                on_pool!(self, |pool| sqlx::query_as(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await)
-                    .map_err(store_error)?;
+            let rows: Vec<ClientRow> = on_pool!(self, |pool| {
+                let rows = sqlx::query(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await;
+                read_rows(&rows.map_err(store_error)?, "client")?
+            });
             rows.into_iter().map(Client::try_from).collect()
         })
         .await

@@ -18,6 +18,12 @@ const OLDEST_POSTGRES: i64 = 140_000;
 /// SQLite has one writer at a time; more connections only wait.
 const SQLITE_CONNECTIONS: u32 = 4;
 
+/// `PRAGMA synchronous`: each commit is on disk before it is answered (<https://www.sqlite.org/pragma.html>).
+const SYNCHRONOUS_FULL: i64 = 2;
+
+/// Between attempts to open a SQLite file that others open or close.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
 /// How to open a database.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -56,6 +62,13 @@ impl SqlStore {
                 if mode != "wal" {
                     return Err(StoreError::Refused(format!(
                         "its file system allows no write-ahead log (journal mode {mode}): put it on a local disk"
+                    )));
+                }
+                let (synchronous,): (i64,) =
+                    sqlx::query_as("PRAGMA synchronous").fetch_one(pool).await.map_err(store_error)?;
+                if synchronous < SYNCHRONOUS_FULL {
+                    return Err(StoreError::Refused(format!(
+                        "SQLite runs with `synchronous = {synchronous}`, which loses acknowledged writes"
                     )));
                 }
             }
@@ -102,12 +115,25 @@ async fn open_sqlite(path: &Path, options: &Options) -> Result<Pool, StoreError>
         .foreign_keys(true)
         .busy_timeout(options.timeout)
         .optimize_on_close(true, None);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(SQLITE_CONNECTIONS)
-        .acquire_timeout(options.timeout)
-        .connect_with(connect)
-        .await;
-    pool.map(Pool::Sqlite).map_err(store_error)
+    let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).acquire_timeout(options.timeout);
+    let opened = async {
+        loop {
+            match pool.clone().connect_with(connect.clone()).await {
+                // SQLite does not wait for another process that switches the same file to the write-ahead log, or
+                // recovers it, or closes it as the last: it says at once that the file is busy.
+                Err(error) if is_busy(&error) => tokio::time::sleep(BUSY_PAUSE).await,
+                outcome => return outcome.map_err(store_error),
+            }
+        }
+    };
+    let opened = tokio::time::timeout(options.timeout, opened).await;
+    opened.unwrap_or_else(|_| Err(StoreError::Unavailable("it is busy".to_owned()))).map(Pool::Sqlite)
+}
+
+/// `SQLITE_BUSY` or `SQLITE_LOCKED`, of whatever kind (<https://www.sqlite.org/rescode.html>).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 /// Creates the file, and its folder, for this user alone: it holds sealed keys.
@@ -133,4 +159,33 @@ async fn open_postgres(url: &PostgresUrl, options: &Options) -> Result<Pool, Sto
         .connect_with(connect)
         .await;
     pool.map(Pool::Postgres).map_err(store_error)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::ports::SystemClock;
+
+    #[tokio::test]
+    async fn every_connection_to_sqlite_writes_ahead_and_through_to_the_disk() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("signet.db"));
+        let options = Options { url, max_connections: 1, timeout: Duration::from_secs(5), create: true };
+        let store = SqlStore::open(&options, Arc::new(SystemClock)).await.unwrap();
+        let Pool::Sqlite(pool) = &store.pool else { panic!() };
+        let mut connections = Vec::new();
+        for _ in 0..SQLITE_CONNECTIONS {
+            let mut connection = pool.acquire().await.unwrap();
+            let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(mode, "wal");
+            for (pragma, value) in
+                [("PRAGMA synchronous", SYNCHRONOUS_FULL), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 5_000)]
+            {
+                let (found,): (i64,) = sqlx::query_as(pragma).fetch_one(&mut *connection).await.unwrap();
+                assert_eq!(found, value, "{pragma}");
+            }
+            connections.push(connection);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What went wrong in the database, as the domain sees it.
 
-use sqlx::Error;
+use sqlx::{ColumnIndex, Decode, Error, FromRow, Row, Type};
 
 use crate::ports::StoreError;
 
@@ -30,8 +30,40 @@ pub(super) fn store_error(error: Error) -> StoreError {
     }
 }
 
+/// Reads `rows`, whose first column is their key. One that can't be read is damaged: the error names it, as `kind` and
+/// its key.
+pub(super) fn read_rows<'r, R, T>(rows: &'r [R], kind: &str) -> Result<Vec<T>, StoreError>
+where
+    R: Row,
+    T: FromRow<'r, R>,
+    usize: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let read = |row: &'r R| {
+        T::from_row(row).map_err(|error| {
+            let key: Option<String> = row.try_get(0).ok();
+            let what = key.map_or_else(|| format!("a {kind}"), |key| format!("{kind} {key:?}"));
+            StoreError::Corrupt { what, why: error.to_string() }
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Refuses text with NUL, which Postgres can't keep and SQLite would.
+pub(super) fn check_text(field: &str, text: &str) -> Result<(), StoreError> {
+    if text.contains('\0') {
+        return Err(StoreError::Refused(format!("{field} has the character NUL in it")));
+    }
+    Ok(())
+}
+
 /// By primary result code, the low byte (<https://www.sqlite.org/rescode.html>).
 fn sqlite_error(code: i32, message: &str) -> StoreError {
+    /// `SQLITE_IOERR_SHMSIZE`: the shared index of the write-ahead log found no room.
+    const NO_ROOM_FOR_INDEX: i32 = 4874;
+    if code == NO_ROOM_FOR_INDEX {
+        return StoreError::Refused(DISK_FULL.to_owned());
+    }
     match code & 0xff {
         5 | 6 => StoreError::Unavailable("it is busy".to_owned()),
         8 => StoreError::Refused("it can't be written to".to_owned()),
@@ -66,6 +98,8 @@ mod tests {
             (sqlite_error(5, ""), true),
             (sqlite_error(261, ""), true),
             (sqlite_error(13, ""), false),
+            (sqlite_error(4874, ""), false),
+            (sqlite_error(10, ""), true),
             (postgres_error("40001", ""), true),
             (postgres_error("57P01", ""), true),
             (postgres_error("23505", ""), false),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use signet_verify::PublicJwk;
 
 use super::changes::KEYS;
-use super::{SqlStore, in_snapshot, in_write, note_change, store_error};
+use super::{SqlStore, in_snapshot, in_write, note_change, read_rows, store_error};
 use crate::keys::{Commit, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, Purpose, StoredKeys};
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
@@ -77,7 +77,9 @@ impl KeyRow {
             origin: Origin::from_name(&self.origin).ok_or("its origin is unknown")?,
             created_at: Timestamp::from_millis(self.created_at),
             published_at: Timestamp::from_millis(self.published_at),
-            longest_lifetime: Duration::from_millis(u64::try_from(self.longest_lifetime).unwrap_or(0)),
+            longest_lifetime: u64::try_from(self.longest_lifetime)
+                .map(Duration::from_millis)
+                .map_err(|_| "its longest lifetime is negative")?,
             state: state(&self.state, self.state_since, self.state_until).ok_or("its state makes no sense")?,
             reason: self.reason.clone(),
         })
@@ -94,10 +96,13 @@ fn stored(
     let mut keys = Vec::with_capacity(rows.len());
     let mut sealed = Vec::with_capacity(rows.len());
     for row in rows {
-        let damaged = |why| StoreError::Corrupt { what: format!("key {:?}", row.kid), why };
+        let what = format!("key {:?}", row.kid);
+        let damaged = |why| StoreError::Corrupt { what: what.clone(), why };
         let key = row.key(purpose).map_err(damaged)?;
-        if let (Some(bytes), Some(master_key_id)) = (row.sealed, row.master_key_id) {
-            sealed.push((key.kid.clone(), Sealed { master_key_id, bytes }));
+        match (row.sealed, row.master_key_id) {
+            (Some(bytes), Some(master_key_id)) => sealed.push((key.kid.clone(), Sealed { master_key_id, bytes })),
+            (None, None) if !key.state.is_published() => {}
+            _ => return Err(damaged("its sealed private half is missing or incomplete".to_owned())),
         }
         keys.push(key);
     }
@@ -118,8 +123,8 @@ impl KeyStore for SqlStore {
             let (rows, ring): (Vec<KeyRow>, Option<(i64, Option<i64>)>) = in_snapshot!(self, |tx| {
                 let ring =
                     sqlx::query_as(RING).bind(purpose.name()).fetch_optional(&mut *tx).await.map_err(store_error)?;
-                let rows = sqlx::query_as(LOAD).bind(purpose.name()).fetch_all(&mut *tx).await.map_err(store_error)?;
-                (rows, ring)
+                let rows = sqlx::query(LOAD).bind(purpose.name()).fetch_all(&mut *tx).await.map_err(store_error)?;
+                (read_rows(&rows, "key")?, ring)
             });
             stored(rows, ring, purpose, now)
         })

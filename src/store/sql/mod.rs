@@ -28,7 +28,7 @@ pub use connect::Options;
 pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
 
-use error::store_error;
+use error::{check_text, read_rows, store_error};
 
 #[derive(Debug, Clone)]
 enum Pool {

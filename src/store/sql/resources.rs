@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::changes::RESOURCES;
-use super::{SqlStore, in_write, note_change, on_pool, store_error};
+use super::{SqlStore, check_text, in_write, note_change, on_pool, read_rows, store_error};
 use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::ports::{StoreError, Timestamp};
 
@@ -68,8 +68,9 @@ impl TryFrom<ResourceRow> for Resource {
 impl ResourceStore for SqlStore {
     async fn load_resources(&self) -> Result<Vec<Resource>, StoreError> {
         self.bounded(async {
-            let rows: Vec<ResourceRow> =
-                on_pool!(self, |pool| sqlx::query_as(LOAD_ALL).fetch_all(pool).await).map_err(store_error)?;
+            let rows: Vec<ResourceRow> = on_pool!(self, |pool| {
+                read_rows(&sqlx::query(LOAD_ALL).fetch_all(pool).await.map_err(store_error)?, "resource")?
+            });
             rows.into_iter().map(Resource::try_from).collect()
         })
         .await
@@ -77,6 +78,7 @@ impl ResourceStore for SqlStore {
 
     async fn insert_resource(&self, resource: &Resource) -> Result<Insert, StoreError> {
         self.bounded(async {
+            check_text("the name of a resource", &resource.name)?;
             let now = self.now().await?;
             in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, resource.id.as_stored());
@@ -92,6 +94,7 @@ impl ResourceStore for SqlStore {
 
     async fn update_resource(&self, resource: &Resource) -> Result<Swap, StoreError> {
         self.bounded(async {
+            check_text("the name of a resource", &resource.name)?;
             let now = self.now().await?;
             in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, resource.id.as_stored());

@@ -1,0 +1,8 @@
+//! Starting, being killed and stopping: the built program as a process of its own.
+
+mod first;
+mod killed;
+mod postgres;
+mod program;
+mod secrets;
+mod stopping;

@@ -1,0 +1,73 @@
+//! On Postgres nothing is made unasked.
+
+use super::program::Program;
+use crate::postgres::Postgres;
+
+#[actix_web::test]
+async fn an_empty_postgres_is_left_alone_until_signet_init() {
+    let cluster = Postgres::shared();
+    let url = cluster.database();
+    let tables = || cluster.psql(&url, "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'");
+    let program = Program::new().with("DATABASE__URL", &url);
+    for verb in [&["serve"][..], &[]] {
+        let refused = program.run(verb);
+        assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused:?}");
+        assert!(refused.err.contains("signet init"), "{}", refused.err);
+        assert_eq!(tables(), "0");
+        assert!(program.contents().is_empty(), "{:?}", program.contents().keys());
+    }
+
+    // A schema alone is not an installation.
+    let migrated = program.run(&["migrate", "--json"]);
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    let refused = program.run(&["serve"]);
+    assert!(refused.code == Some(1) && refused.err.contains("signet init"), "{refused:?}");
+
+    let done = program.run(&["init", "--json"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let result: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    let credentials = program.credentials();
+    assert_eq!(result["client_id"], credentials.client_id.as_str());
+    assert!(!done.out.contains(&credentials.client_secret) && !done.err.contains(&credentials.client_secret));
+    let running = program.serve();
+    running.admin_token(&credentials).await;
+
+    // Twice is refused, and changes nothing, also while it is served.
+    let (files, clients) = (program.contents(), cluster.psql(&url, "SELECT client_id, secrets FROM clients"));
+    let again = program.run(&["init"]);
+    assert_eq!((again.code, again.out.as_str()), (Some(1), ""), "{again:?}");
+    assert!(again.err.contains("already") && again.err.contains("roll-secret"), "{}", again.err);
+    assert_eq!(program.contents(), files);
+    assert_eq!(cluster.psql(&url, "SELECT client_id, secrets FROM clients"), clients);
+    running.admin_token(&credentials).await;
+    running.stop();
+    program.serve().stop();
+}
+
+#[actix_web::test]
+async fn init_on_the_embedded_default_is_refused_the_second_time_too() {
+    let program = Program::new();
+    assert_eq!(program.run(&["init"]).code, Some(0));
+    let credentials = program.credentials();
+    let again = program.run(&["init"]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(program.credentials().client_secret, credentials.client_secret);
+    let running = program.serve();
+    running.admin_token(&credentials).await;
+    running.stop();
+}
+
+#[actix_web::test]
+async fn two_inits_at_once_leave_one_admin_with_the_credentials_that_stay() {
+    let program = Program::new().with("DATABASE__URL", &Postgres::shared().database());
+    let outcomes = std::thread::scope(|scope| {
+        let both = [scope.spawn(|| program.run(&["init"])), scope.spawn(|| program.run(&["init"]))];
+        both.map(|one| one.join().unwrap())
+    });
+    let mut codes: Vec<_> = outcomes.iter().map(|ended| ended.code.unwrap()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 1], "{outcomes:?}");
+    let running = program.serve();
+    running.admin_token(&program.credentials()).await;
+    running.stop();
+}

@@ -1,0 +1,40 @@
+//! Founding: the first admin client and the fact that there is one, together and once.
+
+use serde_json::json;
+use signet::clients::{ClientStore, Insert};
+
+use super::{Database, at_once, client, contract, head};
+
+contract! {
+    of_two_foundings_at_once_one_wins,
+    a_founding_whose_identifier_is_taken_founds_nothing,
+}
+
+async fn of_two_foundings_at_once_one_wins(database: &Database) {
+    let (one, two) = (database.open().await, database.open().await);
+    assert!(!one.is_founded().await.unwrap());
+    let now = database.now();
+    let outcomes = at_once([("first", one.clone()), ("second", two)].map(|(id, store)| {
+        let admin = client(id, json!({"access": {"https://as.example/admin": "keys:read"}}), now);
+        async move { (store.found(&admin).await.unwrap(), admin) }
+    }))
+    .await;
+    assert!(one.is_founded().await.unwrap());
+    for (outcome, admin) in &outcomes {
+        let expected = (*outcome == Insert::Inserted).then_some(admin);
+        assert_eq!(one.load_client(&admin.id).await.unwrap().as_ref(), expected);
+    }
+    assert_eq!(database.count("clients").await, 1);
+    assert_eq!(head(&one).await, 1);
+    let late = client("late", json!({}), now);
+    assert_eq!(one.found(&late).await.unwrap(), Insert::Exists);
+    assert_eq!(one.load_client(&late.id).await.unwrap(), None);
+}
+
+async fn a_founding_whose_identifier_is_taken_founds_nothing(database: &Database) {
+    let store = database.open().await;
+    let admin = client("admin", json!({}), database.now());
+    assert_eq!(store.insert_client(&admin).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.found(&admin).await.unwrap(), Insert::Exists);
+    assert!(!store.is_founded().await.unwrap());
+}
