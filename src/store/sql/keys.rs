@@ -114,6 +114,59 @@ fn lifetime_millis(key: &Key) -> i64 {
     i64::try_from(key.longest_lifetime.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Inserts a new key inside a write transaction.
+macro_rules! insert_key {
+    ($tx:ident, $purpose:expr, $key:expr, $sealed:expr) => {{
+        let (name, since, until) = state_columns($key.state);
+        let done = sqlx::query(INSERT)
+            .bind($key.kid.as_str())
+            .bind($purpose.name())
+            .bind($key.algorithm.name())
+            .bind($key.public.to_json().to_string())
+            .bind($key.origin.name())
+            .bind(name)
+            .bind(since)
+            .bind(until)
+            .bind(&$key.reason)
+            .bind($key.created_at.millis())
+            .bind($key.published_at.millis())
+            .bind(lifetime_millis($key))
+            .bind(&$sealed.master_key_id)
+            .bind(&$sealed.bytes)
+            .execute(&mut *$tx)
+            .await
+            .map_err(store_error)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Refused(format!("key {} is already there", $key.kid)));
+        }
+    }};
+}
+
+/// Stores what changed of a key inside a write transaction; one that is no longer published loses its private half.
+macro_rules! update_key {
+    ($tx:ident, $purpose:expr, $key:expr) => {{
+        let (name, since, until) = state_columns($key.state);
+        let done = sqlx::query(UPDATE)
+            .bind($key.kid.as_str())
+            .bind($purpose.name())
+            .bind(name)
+            .bind(since)
+            .bind(until)
+            .bind(&$key.reason)
+            .bind($key.published_at.millis())
+            .bind(lifetime_millis($key))
+            .execute(&mut *$tx)
+            .await
+            .map_err(store_error)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Refused(format!("key {} is not there", $key.kid)));
+        }
+        if !$key.state.is_published() {
+            sqlx::query(ERASE).bind($key.kid.as_str()).execute(&mut *$tx).await.map_err(store_error)?;
+        }
+    }};
+}
+
 #[async_trait]
 impl KeyStore for SqlStore {
     async fn load(&self, purpose: Purpose) -> Result<StoredKeys, StoreError> {
@@ -147,49 +200,10 @@ impl KeyStore for SqlStore {
                     return Ok(Commit::Raced);
                 }
                 for (key, sealed) in &change.insert {
-                    let (name, since, until) = state_columns(key.state);
-                    let done = sqlx::query(INSERT)
-                        .bind(key.kid.as_str())
-                        .bind(purpose.name())
-                        .bind(key.algorithm.name())
-                        .bind(key.public.to_json().to_string())
-                        .bind(key.origin.name())
-                        .bind(name)
-                        .bind(since)
-                        .bind(until)
-                        .bind(&key.reason)
-                        .bind(key.created_at.millis())
-                        .bind(key.published_at.millis())
-                        .bind(lifetime_millis(key))
-                        .bind(&sealed.master_key_id)
-                        .bind(&sealed.bytes)
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(store_error)?;
-                    if done.rows_affected() == 0 {
-                        return Err(StoreError::Refused(format!("key {} is already there", key.kid)));
-                    }
+                    insert_key!(tx, purpose, key, sealed);
                 }
                 for key in &change.update {
-                    let (name, since, until) = state_columns(key.state);
-                    let done = sqlx::query(UPDATE)
-                        .bind(key.kid.as_str())
-                        .bind(purpose.name())
-                        .bind(name)
-                        .bind(since)
-                        .bind(until)
-                        .bind(&key.reason)
-                        .bind(key.published_at.millis())
-                        .bind(lifetime_millis(key))
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(store_error)?;
-                    if done.rows_affected() == 0 {
-                        return Err(StoreError::Refused(format!("key {} is not there", key.kid)));
-                    }
-                    if !key.state.is_published() {
-                        sqlx::query(ERASE).bind(key.kid.as_str()).execute(&mut *tx).await.map_err(store_error)?;
-                    }
+                    update_key!(tx, purpose, key);
                 }
             });
             Ok(Commit::Done { version: expected_version + 1 })
