@@ -1,34 +1,14 @@
-//! What every request gets: a body of bounded size and time, a request id, a line in the log.
+//! What every request gets: a request id, a line in the log, the common headers.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
-use std::task::Poll;
 
-use super::answer::Answer;
-use super::error::Refused;
-use super::{Http, Limits};
-use crate::ports::{Stopwatch, Timestamp, unique_id};
 use actix_web::http::header::HeaderValue;
-use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-/// Reads the whole body, or says why not.
-pub(super) async fn body(request: &HttpRequest, payload: Payload, limits: Limits) -> Result<Bytes, Refused> {
-    // A body that says how long it is, and is too long, is refused before any of it is read.
-    let announced = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limits.body) {
-        return Err(Refused::BodyTooLarge);
-    }
-    let mut reading = pin!(payload.to_bytes_limited(limits.body));
-    // A small body comes with its head: then no timer is needed.
-    let read = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
-        Poll::Ready(read) => read,
-        Poll::Pending => tokio::time::timeout(limits.body_time, reading).await.map_err(|_| Refused::BodyTooSlow)?,
-    };
-    read.map_err(|_| Refused::BodyTooLarge)?.map_err(|_| Refused::BodyBroken)
-}
+use super::Http;
+use super::answer::Answer;
+use super::body::RequestBody;
+use crate::ports::{Stopwatch, Timestamp, unique_id};
 
 /// What a request leaves in the log.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +54,14 @@ impl Envelope {
         Self { now, started: Stopwatch::start(), request_id }
     }
 
-    pub(super) fn close(self, http: &Http, route: &str, request: &HttpRequest, mut answer: Answer) -> HttpResponse {
+    pub(super) fn close(
+        self,
+        http: &Http,
+        route: &str,
+        request: &HttpRequest,
+        body: RequestBody,
+        mut answer: Answer,
+    ) -> HttpResponse {
         let note = std::mem::take(&mut answer.note);
         if let Some(log) = &http.access_log {
             log.record(&AccessLine {
@@ -91,6 +78,6 @@ impl Envelope {
         }
         let id = HeaderValue::from_bytes(&self.request_id);
         let id = id.unwrap_or_else(|_| HeaderValue::from_static("-"));
-        answer.respond(id, http.over_tls)
+        body.end_with(request, answer.respond(id, http.over_tls))
     }
 }

@@ -9,7 +9,8 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use super::answer::Answer;
-use super::envelope::{self, Envelope};
+use super::body::RequestBody;
+use super::envelope::Envelope;
 use super::error::{Refused, no_content};
 use super::{Http, discovery, health, oauth};
 use crate::issuer::Issuer;
@@ -91,14 +92,14 @@ impl Endpoint {
         matches!(self, Self::Token)
     }
 
-    async fn answer(self, http: &Http, request: &HttpRequest, payload: Payload, now: Timestamp) -> Answer {
+    async fn answer(self, http: &Http, request: &HttpRequest, body: &mut RequestBody, now: Timestamp) -> Answer {
         match self {
             Self::Jwks => http.keys.answer(request.headers(), now),
             Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
             Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
-            Self::Token => match envelope::body(request, payload, http.limits).await {
+            Self::Token => match body.read(request, http.limits).await {
                 // The body may have taken its time: a token is of the moment at which it is complete.
                 Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
                 Err(refused) => refused.answer(true),
@@ -118,8 +119,9 @@ pub fn configure(config: &mut ServiceConfig, http: &Arc<Http>, listener: Listene
                 let (http, path) = (Arc::clone(&http), Rc::clone(&path));
                 async move {
                     let envelope = Envelope::open(&http);
-                    let answer = endpoint.answer(&http, &request, payload, envelope.now).await;
-                    envelope.close(&http, &path, &request, answer)
+                    let mut body = RequestBody::new(payload);
+                    let answer = endpoint.answer(&http, &request, &mut body, envelope.now).await;
+                    envelope.close(&http, &path, &request, body, answer)
                 }
             }
         };
@@ -146,11 +148,11 @@ fn fixed(
     http: &Arc<Http>,
     route: &Rc<str>,
     answer: impl Fn() -> Answer + Clone + 'static,
-) -> impl Fn(HttpRequest) -> std::future::Ready<HttpResponse> + Clone + 'static {
+) -> impl Fn(HttpRequest, Payload) -> std::future::Ready<HttpResponse> + Clone + 'static {
     let (http, route) = (Arc::clone(http), Rc::clone(route));
-    move |request| {
+    move |request, payload| {
         let envelope = Envelope::open(&http);
-        std::future::ready(envelope.close(&http, &route, &request, answer()))
+        std::future::ready(envelope.close(&http, &route, &request, RequestBody::new(payload), answer()))
     }
 }
 

@@ -7,6 +7,7 @@ mod app;
 mod assertion;
 mod cli;
 mod discovery;
+mod hostile;
 mod house;
 mod papers;
 mod postgres;

@@ -109,16 +109,38 @@ async fn a_first_start_that_did_not_come_to_its_end_is_begun_anew() {
 }
 
 #[actix_web::test]
+async fn credentials_that_can_not_be_written_never_become_valid() {
+    let program = Program::new();
+    // A folder in its place, which no file replaces.
+    std::fs::create_dir_all(program.path("data/admin-credentials.json")).unwrap();
+    let refused = program.run(&["serve"]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused:?}");
+    assert!(refused.err.contains("admin-credentials.json"), "{}", refused.err);
+    assert_eq!(program.sql("SELECT client_id FROM clients").await, Vec::<String>::new());
+    assert_eq!(program.sql("SELECT name FROM facts").await, Vec::<String>::new());
+    std::fs::remove_dir(program.path("data/admin-credentials.json")).unwrap();
+    let running = program.serve();
+    running.admin_token(&program.credentials()).await;
+    running.stop();
+}
+
+#[actix_web::test]
 async fn of_two_first_starts_at_once_at_least_one_serves_with_the_credentials_that_stay() {
     for _ in 0..3 {
         let program = Program::new();
-        let mut both = [program.spawn(), program.spawn()];
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        for running in &mut both {
-            running.signal("TERM");
-            let ended = running.wait();
-            assert!(ended.code.is_some_and(|code| code <= 1), "{ended:?}");
+        let both = [program.spawn(), program.spawn()];
+        let mut serving = 0;
+        for mut running in both {
+            if running.listens() {
+                serving += 1;
+                running.admin_token(&program.credentials()).await;
+                running.stop();
+            } else {
+                let ended = running.wait();
+                assert!(ended.code == Some(1) && ended.err.lines().count() == 1, "{ended:?}");
+            }
         }
+        assert!(serving > 0);
         let running = program.serve();
         running.admin_token(&program.credentials()).await;
         running.stop();

@@ -98,7 +98,7 @@ impl Program {
     /// Starts the server and waits until it listens.
     pub fn serve(&self) -> Running {
         let mut running = self.spawn();
-        running.wait_until_listening();
+        assert!(running.listens(), "it ended: {}", running.wait().err);
         running
     }
 
@@ -159,7 +159,8 @@ impl Running {
         self.log.lock().unwrap().clone()
     }
 
-    fn wait_until_listening(&mut self) {
+    /// Waits until it listens; false when it ends instead.
+    pub fn listens(&mut self) -> bool {
         let started = Instant::now();
         loop {
             let listening = self.log().lines().find_map(|line| {
@@ -169,10 +170,11 @@ impl Running {
             if let Some(line) = listening {
                 let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
                 (self.public, self.admin) = (address("public"), address("admin"));
-                return;
+                return true;
             }
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it ended with {ended:?}: {}", self.log());
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
             assert!(started.elapsed() < PATIENCE, "it does not listen: {}", self.log());
             std::thread::sleep(Duration::from_millis(2));
         }

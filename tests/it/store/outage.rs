@@ -94,6 +94,35 @@ async fn a_postgres_that_stands_still_is_unavailable_in_time_and_heals() {
 }
 
 #[actix_web::test]
+async fn what_is_under_way_when_postgres_stands_still_ends_in_time() {
+    let cluster = Postgres::start();
+    let database = Database::of(&cluster);
+    database.open().await.close().await;
+    let store = database.try_open(TIMEOUT).await.unwrap();
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            // Until it fails: at any moment most of these wait for an answer.
+            actix_web::rt::spawn(async move {
+                loop {
+                    if let Err(error) = store.load(Purpose::Signing).await {
+                        return (error, Instant::now());
+                    }
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _stopped = Stopped::cluster(&cluster, database.url());
+    let stopped_at = Instant::now();
+    for asked in asking {
+        let (error, ended_at) = asked.await.unwrap();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(ended_at.saturating_duration_since(stopped_at) < TIMEOUT * 3);
+    }
+}
+
+#[actix_web::test]
 async fn a_postgres_that_is_gone_is_unavailable_at_once() {
     let cluster = Postgres::start();
     let database = Database::of(&cluster);
