@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::files::{Existing, lock, write_secret};
+use super::files::{Existing, write_secret};
 use super::{Opened, Parts, StartError};
 use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
 use crate::config::Settings;
@@ -76,15 +76,9 @@ pub(super) async fn complete(
     Ok((path.exists().then_some(path), in_use.is_some()))
 }
 
-/// `None` when another process was first. The lock keeps two processes of one folder apart, so that the file which stays
-/// is the one whose credentials became valid.
+/// `None` when another process was first, from another folder: those of one folder are kept apart while it is set up.
 async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Option<NewAdmin>, StartError> {
     let path = settings.data_dir.join(CREDENTIALS_FILE);
-    let lock_path = path.with_extension("lock");
-    let _lock = lock(&lock_path).map_err(|why| StartError::File { path: lock_path.clone(), why })?;
-    if opened.store.is_founded().await? {
-        return Ok(None);
-    }
     let (client, secret) = first_admin(opened, parts).map_err(|error| StoreError::Refused(error.to_string()))?;
     let credentials = Credentials {
         client_id: client.id.as_str().to_owned(),
@@ -116,17 +110,14 @@ fn first_admin(opened: &Opened, parts: &Parts) -> Result<(Client, SecretText), C
 }
 
 async fn first_secret_in_use(opened: &Opened, parts: &Parts) -> Result<Option<ClientId>, StoreError> {
-    const PAGE: u32 = 500;
     let now = parts.clock.now();
-    let mut after = None;
-    loop {
-        let page = opened.store.list_clients(after.as_ref(), PAGE).await?;
-        if let Some(client) = page.iter().find(|client| client.uses_first_secret(now)) {
-            return Ok(Some(client.id.clone()));
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = Some(last.id.clone()),
-            _ => return Ok(None),
+    for id in opened.store.clients_of_first_start().await? {
+        match opened.store.load_client(&id).await {
+            Ok(Some(client)) if client.uses_first_secret(now) => return Ok(Some(id)),
+            // A damaged row is reported when its client is asked for: no reason not to start.
+            Ok(_) | Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(None)
 }

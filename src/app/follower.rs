@@ -18,6 +18,8 @@ use crate::store::sql::{Change, SqlStore};
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// By how much a clock may be set back by those that keep it right.
+const BACKWARDS: Duration = Duration::from_secs(1);
 
 /// Why this replica is behind.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,23 @@ enum Behind {
     Store(#[from] StoreError),
     #[error(transparent)]
     Keys(#[from] KeeperError),
+    #[error("this machine's clock says {now}, and said {before} before: it ran backwards")]
+    ClockWentBack { now: Timestamp, before: Timestamp },
+}
+
+impl Behind {
+    /// Whether this machine's clock is wrong: then no lease counts, and a token would be of another time.
+    const fn is_the_clock(&self) -> bool {
+        matches!(self, Self::ClockWentBack { .. } | Self::Keys(KeeperError::ClockApart { .. }))
+    }
+
+    /// Whether the lease is all there is to it: everything this replica knows may still be used.
+    const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_)) | Self::Keys(KeeperError::Store(StoreError::Unavailable(_)))
+        )
+    }
 }
 
 /// Keeps one replica up to date.
@@ -37,7 +56,9 @@ pub(super) struct Follower {
     algorithms: Vec<Algorithm>,
     followed: AtomicI64,
     purged_at: AtomicI64,
-    problem: Mutex<Option<String>>,
+    /// The latest that this machine's clock has ever said.
+    latest: AtomicI64,
+    problem: Mutex<Option<Behind>>,
 }
 
 impl Follower {
@@ -50,8 +71,8 @@ impl Follower {
         algorithms: Vec<Algorithm>,
         head: i64,
     ) -> Self {
-        let (followed, purged_at) = (AtomicI64::new(head), AtomicI64::new(i64::MIN));
-        Self { store, keeper, directory, clock, algorithms, followed, purged_at, problem: Mutex::default() }
+        let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
+        Self { store, keeper, directory, clock, algorithms, followed, purged_at, latest, problem: Mutex::default() }
     }
 
     /// Follows until it is dropped.
@@ -60,8 +81,11 @@ impl Follower {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let outcome = self.step().await;
-            self.report(outcome.err());
+            let failed = self.step().await.err();
+            if failed.as_ref().is_some_and(Behind::is_the_clock) {
+                self.keeper.ring().suspend();
+            }
+            self.report(failed);
         }
     }
 
@@ -73,8 +97,13 @@ impl Follower {
     /// Takes up what changed and does what is due, once.
     async fn step(&self) -> Result<(), Behind> {
         let asked_at = self.clock.now();
+        let before = Timestamp::from_millis(self.latest.fetch_max(asked_at.millis(), Ordering::AcqRel));
+        if asked_at.plus(BACKWARDS) < before {
+            return Err(Behind::ClockWentBack { now: asked_at, before });
+        }
         let followed = self.followed.load(Ordering::Acquire);
         let changes = self.store.changes_after(followed).await?;
+        self.keeper.check_clock(asked_at, changes.now)?;
         match &changes.changes {
             Some(list) if list.is_empty() => self.keeper.ring().confirm(asked_at),
             Some(list) => self.take_up(list).await?,
@@ -111,20 +140,18 @@ impl Follower {
     /// Says once that following fails, and once that it works again.
     fn report(&self, failed: Option<Behind>) {
         let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&failed, problem.is_some()) {
-            (Some(Behind::Store(StoreError::Unavailable(_))), false) => {
-                warn!(error = %text(&failed), "the store can't be followed: signing goes on until the lease ends");
+        let known = |behind: &Behind| problem.as_ref().is_some_and(|before| before.is_outage() == behind.is_outage());
+        match &failed {
+            Some(behind) if known(behind) => {}
+            Some(behind) if behind.is_outage() => {
+                warn!(error = %behind, "the store can't be followed: signing goes on until the lease ends");
             }
-            (Some(_), false) => error!(error = %text(&failed), "the store can't be followed"),
-            (None, true) => info!("the store is followed again"),
-            _ => {}
+            Some(behind) => error!(error = %behind, "the store can't be followed"),
+            None if problem.is_some() => info!("the store is followed again"),
+            None => {}
         }
-        *problem = failed.map(|failed| failed.to_string());
+        *problem = failed;
     }
-}
-
-fn text(failed: &Option<Behind>) -> String {
-    failed.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Readiness for Follower {
@@ -134,9 +161,10 @@ impl Readiness for Follower {
         let refusal = |algorithm: &Algorithm| self.keeper.ring().signer(*algorithm, now).err();
         let all_refused: Option<Vec<_>> = self.algorithms.iter().map(refusal).collect();
         let signing = all_refused.and_then(|refusals| refusals.first().map(ToString::to_string));
-        // While the lease holds, this replica can do its work without the store: what is wrong with that is in the log.
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let following = problem.filter(|_| signing.is_some());
+        // While the lease holds, this replica can do its work without the store: an outage is in the log until then.
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = |behind: &&Behind| signing.is_some() || !behind.is_outage();
+        let following = problem.as_ref().filter(counts).map(ToString::to_string);
         vec![Check { name: "keys", problem: signing }, Check { name: "store", problem: following }]
     }
 }

@@ -5,6 +5,7 @@ mod files;
 mod first_start;
 mod follower;
 mod listeners;
+mod master_key;
 mod opened;
 
 use std::io;
@@ -147,8 +148,9 @@ impl Application {
     pub async fn build(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
         let bound = Bound::bind(settings)?;
         let issuer = settings.issuer_bound_to(bound.public_address.port());
-        let opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
+        let mut opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
+        opened.is_set_up();
         let http = Arc::new(compose(settings, &issuer, &opened, &parts));
         let servers = bound.serve(settings, &http)?;
         Ok(Self {
@@ -196,8 +198,10 @@ impl Application {
     /// Serves until told to stop by [`Stopper::stop`], SIGTERM or SIGINT; then lets requests in flight finish.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
         let stopper = self.stopper();
+        // From before anyone is told that this process listens: a signal without a handler would end it at once.
+        let asked_to_stop = stop_signal();
         actix_web::rt::spawn(async move {
-            stop_signal().await;
+            asked_to_stop.await;
             info!("stopping: requests in flight may finish");
             stopper.stop().await;
         });
@@ -229,15 +233,17 @@ impl Stopper {
     }
 }
 
-async fn stop_signal() {
+/// Handles SIGTERM and SIGINT from now on; what it returns waits for the first of them.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals =
+        signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    async {
+        let Ok((mut terminate, mut interrupt)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

@@ -1,17 +1,17 @@
 //! An opened installation: its store, master key, keys and directory, as the server and the command line both need it.
 
-use std::io::ErrorKind;
-use std::sync::Arc;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::files::{Existing, is_open_to_others, write_secret};
+use super::files::lock;
 use super::follower::Follower;
-use super::{Parts, StartError};
+use super::{Parts, StartError, master_key};
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::issuer::Issuer;
 use crate::keys::{KeeperSettings, KeyKeeper, KeySpec, Policy};
-use crate::secret::MasterKey;
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
 
 /// How far this machine's clock may be from the store's before keys are left alone.
@@ -39,19 +39,56 @@ pub struct Opened {
     /// Who it is.
     pub issuer: Issuer,
     pub(super) follower: Arc<Follower>,
+    /// Held while something may be created: two starts in one folder come one after the other.
+    setting_up: Option<File>,
 }
 
 impl Opened {
-    /// Opens the store, the master key and the keys.
+    /// Opens the store, the master key and the keys. A start that fails leaves nothing behind that it made.
     pub async fn open(
         settings: &Settings,
         issuer: &Issuer,
         parts: &Parts,
         preparation: Preparation,
     ) -> Result<Self, StartError> {
+        // On Postgres only `signet init` makes anything, a lock included.
+        let makes = match preparation {
+            Preparation::Serve => matches!(settings.database.url, DatabaseUrl::Sqlite(_)),
+            Preparation::Initialise => true,
+            Preparation::Existing => false,
+        };
+        let setting_up = if makes { Some(lock_folder(settings)?) } else { None };
+        let made = Made::watch(settings);
+        let opened = Self::open_locked(settings, issuer, parts, preparation, &made).await;
+        match opened {
+            Ok(opened) => Ok(Self { setting_up, ..opened }),
+            Err(error) => {
+                // Without the lock, what is there may be another's that has just begun.
+                if setting_up.is_some() {
+                    made.undo();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The installation is set up: others may start.
+    pub(super) fn is_set_up(&mut self) {
+        self.setting_up = None;
+    }
+
+    async fn open_locked(
+        settings: &Settings,
+        issuer: &Issuer,
+        parts: &Parts,
+        preparation: Preparation,
+        made: &Made,
+    ) -> Result<Self, StartError> {
         let store = open_store(settings, parts, preparation).await?;
         prepare_schema(settings, &store, preparation).await?;
-        let master = master_key(settings, &store, parts, preparation).await?;
+        let found = master_key::find(settings, &store, parts, preparation != Preparation::Existing).await?;
+        made.note_master_key(found.made);
+        let master = found.master;
         // What changes from here on is followed; all that changed before is in what is read next.
         let head = store.changes_after(-1).await?.head;
         let shared = Arc::new(store.clone());
@@ -81,8 +118,55 @@ impl Opened {
             settings.keys.algorithms.clone(),
             head,
         );
-        Ok(Self { store, keeper, directory, issuer: issuer.clone(), follower: Arc::new(follower) })
+        Ok(Self { store, keeper, directory, issuer: issuer.clone(), follower: Arc::new(follower), setting_up: None })
     }
+}
+
+/// What a start has made that was not there before.
+struct Made {
+    /// The SQLite file, where there was none.
+    database: Option<PathBuf>,
+    master_key: OnceLock<PathBuf>,
+}
+
+impl Made {
+    fn watch(settings: &Settings) -> Self {
+        let database = match &settings.database.url {
+            DatabaseUrl::Sqlite(path) if !path.exists() => Some(path.clone()),
+            _ => None,
+        };
+        Self { database, master_key: OnceLock::new() }
+    }
+
+    fn note_master_key(&self, made: Option<PathBuf>) {
+        if let Some(path) = made {
+            // Noted once: there is one find a start.
+            let _ = self.master_key.set(path);
+        }
+    }
+
+    /// Removes it all. The folder's lock is held, so that nobody else has begun to use it.
+    fn undo(&self) {
+        for made in self.database.iter().flat_map(|path| ["", "-wal", "-shm", ".lock"].map(|end| beside(path, end))) {
+            // What can't be removed was not made, or is of no harm: the error to tell is the one that led here.
+            let _ = std::fs::remove_file(made);
+        }
+        if let Some(path) = self.master_key.get() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+/// Keeps two starts in one folder apart.
+fn lock_folder(settings: &Settings) -> Result<File, StartError> {
+    let path = settings.data_dir.join("start.lock");
+    lock(&path).map_err(|why| StartError::File { path, why })
 }
 
 /// Opens the database that is there, and nothing else.
@@ -137,53 +221,5 @@ fn policy(settings: &Settings) -> Policy {
         lease: keys.lease,
         skew: keys.skew,
         longest_lifetime: settings.tokens.max_access_lifetime.max(settings.tokens.access_lifetime),
-    }
-}
-
-/// The master key from the settings or its file. It is made only where nothing is sealed yet and it may be: never in
-/// place of one that is missing.
-async fn master_key(
-    settings: &Settings,
-    store: &SqlStore,
-    parts: &Parts,
-    preparation: Preparation,
-) -> Result<MasterKey, StartError> {
-    let malformed = |error: crate::secret::SecretError| StartError::MasterKey(error.to_string());
-    if let Some(text) = &settings.keys.master_key {
-        return MasterKey::parse(text.expose()).map_err(malformed);
-    }
-    let path = &settings.keys.master_key_file;
-    let failed = |why| StartError::File { path: path.clone(), why };
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            if is_open_to_others(path).map_err(failed)? {
-                return Err(StartError::MasterKey(format!(
-                    "other users can read {}: set its mode to 0600, and take it for compromised if they are not trusted",
-                    path.display()
-                )));
-            }
-            let text = crate::secret::SecretText::new(text);
-            MasterKey::parse(text.expose().trim())
-                .map_err(|error| StartError::MasterKey(format!("{}: {error}", path.display())))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let needed = store.master_key_ids().await?;
-            if let Some(id) = needed.first() {
-                return Err(StartError::MasterKey(format!(
-                    "{} is missing, and the stored keys are sealed under the master key {id}: bring it back from its backup",
-                    path.display()
-                )));
-            }
-            if preparation == Preparation::Existing {
-                return Err(StartError::MasterKey(format!("{} is missing", path.display())));
-            }
-            let master = MasterKey::generate(&*parts.entropy);
-            let text = format!("{}\n", master.to_text().expose());
-            match write_secret(path, text.as_bytes(), Existing::Keep) {
-                Ok(()) => Ok(master),
-                Err(why) => Err(failed(why)),
-            }
-        }
-        Err(why) => Err(failed(why)),
     }
 }

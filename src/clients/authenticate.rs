@@ -1,8 +1,9 @@
 //! Client authentication: the only way to an [`AuthenticatedClient`].
 //!
-//! Guarantees: the method presented must be the method registered; every refusal looks the same from outside, and an
-//! unknown client costs the digest that a known one costs; a disabled client is refused; nothing here locks a client
-//! out, since its secret is beyond guessing (256 random bits) and a stranger must not be able to lock it.
+//! Guarantees: the method presented must be the method registered; every refusal reads the same from outside; a disabled
+//! client is refused; nothing here locks a client out, since its secret is beyond guessing (256 random bits) and a
+//! stranger must not be able to lock it. How long a refusal takes tells whether a client is known to this replica: its
+//! identifier is no secret, every token bears it.
 
 use std::sync::Arc;
 
@@ -90,14 +91,12 @@ pub struct Authenticator {
     directory: Arc<Directory>,
     replay: Arc<dyn ReplayMarks>,
     rules: AssertionRules,
-    /// Stands in for the digest of a client that does not exist: no secret has it.
-    nobody: SecretDigest,
 }
 
 impl Authenticator {
     /// An authenticator for assertions addressed to `issuer` and living at most `assertion_lifetime`.
     pub fn new(directory: Arc<Directory>, replay: Arc<dyn ReplayMarks>, rules: AssertionRules) -> Self {
-        Self { directory, replay, rules, nobody: SecretDigest::of(&[]) }
+        Self { directory, replay, rules }
     }
 
     /// Checks `presented` at `now`. By secret, a client known here costs no question to any store; by assertion, one
@@ -120,10 +119,8 @@ impl Authenticator {
         method: SecretMethod,
         now: Timestamp,
     ) -> Result<AuthenticatedClient, AuthenticationError> {
-        // The digest comes first, so that an unknown client takes as long as a wrong secret.
         let digest = SecretDigest::of(secret.as_bytes());
         let Some(client) = self.directory.client(id).await? else {
-            let _ = digest == self.nobody;
             return Err(Refusal::UnknownClient.into());
         };
         let ClientAuthentication::Secret { method: registered, secrets } = &client.authentication else {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tracing::error;
 
 use super::{Client, ClientId, Resource, ResourceId};
 use crate::issuer::Issuer;
@@ -75,8 +76,13 @@ pub trait ClientStore: Send + Sync {
 /// transaction.
 #[async_trait]
 pub trait ResourceStore: Send + Sync {
-    /// All resources by ascending identifier.
-    async fn load_resources(&self) -> Result<Vec<Resource>, StoreError>;
+    /// All resources by ascending identifier; one that can't be read is [`StoreError::Corrupt`] in its place.
+    async fn load_each_resource(&self) -> Result<Vec<Result<Resource, StoreError>>, StoreError>;
+
+    /// All resources by ascending identifier, or the first that can't be read.
+    async fn load_resources(&self) -> Result<Vec<Resource>, StoreError> {
+        self.load_each_resource().await?.into_iter().collect()
+    }
 
     /// Stores a new resource.
     async fn insert_resource(&self, resource: &Resource) -> Result<Insert, StoreError>;
@@ -152,11 +158,6 @@ impl Directory {
         self.resource(&id.audience(&self.issuer))
     }
 
-    /// Every resource, in no order.
-    pub fn all_resources(&self) -> Vec<Arc<Resource>> {
-        self.by_audience.load().values().cloned().collect()
-    }
-
     /// The client `id` changed in the store: takes its new state where it is known here.
     pub async fn client_changed(&self, id: &str) -> Result<(), StoreError> {
         let epoch = {
@@ -169,7 +170,15 @@ impl Directory {
             seen.epoch
         };
         let Ok(parsed) = ClientId::parse(id) else { return Ok(()) };
-        let found = self.clients.load_client(&parsed).await?.map(Arc::new);
+        let found = match self.clients.load_client(&parsed).await {
+            // A damaged row takes its own client away, and stops neither the others nor the keys.
+            Err(damaged @ StoreError::Corrupt { .. }) => {
+                error!(error = %damaged, "left out");
+                self.seen.write().unwrap_or_else(PoisonError::into_inner).known.remove(id);
+                return Ok(());
+            }
+            found => found?.map(Arc::new),
+        };
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.epoch == epoch {
             remember(&mut seen, &parsed, found, self.clock.now());
@@ -183,7 +192,10 @@ impl Directory {
     /// Resources changed in the store, or this replica starts: takes them all.
     pub async fn reload_resources(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.reload.lock().await;
-        let mut resources = self.resources.load_resources().await?;
+        // One damaged row takes its own resource away, and nothing else with it.
+        let readable = |row: Result<Resource, StoreError>| row.inspect_err(|error| error!(%error, "left out")).ok();
+        let mut resources: Vec<_> =
+            self.resources.load_each_resource().await?.into_iter().filter_map(readable).collect();
         resources.push(Resource::admin());
         let by_audience = resources
             .into_iter()

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -39,6 +40,21 @@ pub trait AccessLog: Send + Sync {
     fn record(&self, line: &AccessLine<'_>);
 }
 
+/// The method, as long as it is one of HTTP's own: any other is the sender's choice of words.
+fn known_method(method: &Method) -> &str {
+    const KNOWN: [Method; 8] = [
+        Method::GET,
+        Method::POST,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::TRACE,
+    ];
+    if KNOWN.contains(method) { method.as_str() } else { "other" }
+}
+
 /// Times a request, and turns its answer into a response.
 pub(super) struct Envelope {
     /// When the request came, by this replica's clock.
@@ -66,7 +82,7 @@ impl Envelope {
         if let Some(log) = &http.access_log {
             log.record(&AccessLine {
                 request_id: str::from_utf8(&self.request_id).unwrap_or_default(),
-                method: request.method().as_str(),
+                method: known_method(request.method()),
                 route,
                 status: answer.status.as_u16(),
                 micros: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),

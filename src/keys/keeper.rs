@@ -189,15 +189,24 @@ impl KeyKeeper {
         Ok(table.find(&key.kid).cloned().ok_or_else(unknown)?)
     }
 
+    /// Holds this machine's clock against the store's time `theirs`, which was asked for at `asked_at` and has just been
+    /// answered. A replica whose clock is wrong must not renew its lease: by such a clock, leases mean nothing.
+    ///
+    /// # Errors
+    /// [`KeeperError::ClockApart`].
+    pub fn check_clock(&self, asked_at: Timestamp, theirs: Timestamp) -> Result<(), KeeperError> {
+        let (answered_at, skew) = (self.clock.now(), self.settings.max_clock_skew);
+        if theirs < asked_at.minus(skew) || theirs > answered_at.plus(skew) {
+            return Err(KeeperError::ClockApart { ours: answered_at, theirs });
+        }
+        Ok(())
+    }
+
     /// A snapshot that may be acted on: the clocks agree, and this replica's master key opens all of it.
     async fn load(&self) -> Result<StoredKeys, KeeperError> {
         let asked_at = self.clock.now();
         let stored = self.store.load(Purpose::Signing).await?;
-        let answered_at = self.clock.now();
-        let skew = self.settings.max_clock_skew;
-        if stored.now < asked_at.minus(skew) || stored.now > answered_at.plus(skew) {
-            return Err(KeeperError::ClockApart { ours: answered_at, theirs: stored.now });
-        }
+        self.check_clock(asked_at, stored.now)?;
         for (kid, sealed) in &stored.sealed {
             let wrong = |why| KeyError::Sealed { kid: kid.clone(), why };
             self.master.check_opens(sealed).map_err(wrong)?;

@@ -77,6 +77,8 @@ fn rendered(key: &Key, name: Ed25519Name) -> Value {
 pub struct Ring {
     version: i64,
     signers: [Option<Arc<SigningKey>>; Algorithm::ALL.len()],
+    /// The successors, opened so that a damaged one is noticed before it is needed.
+    standby: Vec<SigningKey>,
     jwks: Arc<Jwks>,
 }
 
@@ -85,10 +87,11 @@ impl Ring {
     #[must_use]
     pub fn empty() -> Self {
         let jwks = Arc::new(Jwks::render(&[], Ed25519Name::default(), None));
-        Self { version: 0, signers: [const { None }; Algorithm::ALL.len()], jwks }
+        Self { version: 0, signers: [const { None }; Algorithm::ALL.len()], standby: Vec::new(), jwks }
     }
 
-    /// Makes a ring of what is stored. Only what signs is opened; a key that `previous` has parsed is not parsed again.
+    /// Makes a ring of what is stored. What signs and what is to sign next is opened; a key that
+    /// `previous` has parsed is not parsed again.
     ///
     /// # Errors
     /// When any published key is not what its row says, or one that signs can't be opened. No ring comes out without
@@ -102,21 +105,31 @@ impl Ring {
     ) -> Result<Self, KeyError> {
         let published = stored.table.published();
         let mut signers = [const { None }; Algorithm::ALL.len()];
+        let mut standby = Vec::new();
         for key in &published {
             check_public(key)?;
-            if !matches!(key.state, KeyState::Active { .. }) {
+            if matches!(key.state, KeyState::Retiring { .. }) {
                 continue;
             }
-            let known = previous.and_then(|ring| ring.signers[slot(key.algorithm)].as_ref());
-            let signer = match known.and_then(|signer| signer.renewed(key, name)) {
+            let signer = match previous.and_then(|ring| ring.renewed(key, name)) {
                 Some(signer) => signer,
                 None => open_signer(stored, key, master, name)?,
             };
-            signers[slot(key.algorithm)] = Some(Arc::new(signer));
+            if matches!(key.state, KeyState::Active { .. }) {
+                signers[slot(key.algorithm)] = Some(Arc::new(signer));
+            } else {
+                standby.push(signer);
+            }
         }
         let next_change = rotation::next_due(&stored.table, policy, stored.now);
         let jwks = Arc::new(Jwks::render(&published, name, next_change));
-        Ok(Self { version: stored.table.version, signers, jwks })
+        Ok(Self { version: stored.table.version, signers, standby, jwks })
+    }
+
+    /// The key of that row, where this ring has parsed it already.
+    fn renewed(&self, key: &Key, name: Ed25519Name) -> Option<SigningKey> {
+        let active = self.signers.iter().flatten().map(Arc::as_ref);
+        active.chain(&self.standby).find_map(|signer| signer.renewed(key, name))
     }
 
     /// The version of the table that it was made of.
@@ -229,6 +242,11 @@ impl KeyRing {
     /// whether anything changed, not after.
     pub fn confirm(&self, asked_at: Timestamp) {
         self.confirmed_at.store(asked_at.millis(), Ordering::Release);
+    }
+
+    /// Ends the lease at once, until the ring is confirmed again: this machine's clock can't be relied on.
+    pub fn suspend(&self) {
+        self.confirmed_at.store(i64::MIN, Ordering::Release);
     }
 
     /// Puts `ring` in use, as confirmed at `asked_at`, this machine's time before the store was asked for it.

@@ -14,17 +14,23 @@ use tempfile::TempDir;
 
 /// A clock that stands until the test moves it. The store's time is its time too.
 #[derive(Debug, Clone)]
-pub struct HeldClock(Arc<AtomicI64>);
+pub struct HeldClock(Arc<AtomicI64>, Arc<AtomicI64>);
 
 impl HeldClock {
     /// At a moment in 2027.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(1_800_000_000_000)))
+        Self(Arc::new(AtomicI64::new(1_800_000_000_000)), Arc::default())
     }
 
     /// Moves on.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Sets this machine's clock ahead of, or back from, that of a store on another machine.
+    pub fn skew_from_the_store(&self, by: Duration, back: bool) {
+        let by = i64::try_from(by.as_millis()).unwrap();
+        self.1.store(if back { -by } else { by }, Ordering::SeqCst);
     }
 
     /// Runs back.
@@ -35,11 +41,11 @@ impl HeldClock {
 
 impl Clock for HeldClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst) + self.1.load(Ordering::SeqCst))
     }
 
     fn of_store(&self, _: Timestamp) -> Timestamp {
-        self.now()
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 }
 

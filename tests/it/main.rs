@@ -7,6 +7,7 @@ mod app;
 mod assertion;
 mod cli;
 mod discovery;
+mod faults;
 mod hostile;
 mod house;
 mod papers;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SqlStore, in_snapshot, on_pool, store_error};
+use super::{Pool, SqlStore, in_snapshot, on_pool, store_error};
 use crate::ports::{StoreError, Timestamp};
 
 pub(super) const KEYS: &str = "keys";
@@ -29,6 +29,8 @@ pub enum Change {
 pub struct Changes {
     /// The number of the last change in the store.
     pub head: i64,
+    /// The store's time when it answered.
+    pub now: Timestamp,
     /// What changed, oldest first; `None` when the feed does not reach back that far, and all must be read anew.
     pub changes: Option<Vec<Change>>,
 }
@@ -37,11 +39,9 @@ impl SqlStore {
     /// What changed after the change `number`. Costs one small read when nothing did.
     pub async fn changes_after(&self, number: i64) -> Result<Changes, StoreError> {
         self.bounded(async {
-            const HEAD: &str = "SELECT number FROM change_counter WHERE one = 1";
-            let (head,): (i64,) =
-                on_pool!(self, |pool| sqlx::query_as(HEAD).fetch_one(pool).await).map_err(store_error)?;
+            let (head, now) = self.head().await?;
             if head == number {
-                return Ok(Changes { head, changes: Some(Vec::new()) });
+                return Ok(Changes { head, now, changes: Some(Vec::new()) });
             }
             const SINCE: &str =
                 "SELECT topic, subject FROM changes WHERE number > $1 AND number <= $2 ORDER BY number LIMIT $3";
@@ -57,9 +57,26 @@ impl SqlStore {
             // The numbers have no gaps: fewer rows than numbers means that older ones were purged. A head before
             // `number` means that the database was set back.
             let complete = i64::try_from(rows.len()).is_ok_and(|rows| rows == head - number);
-            Ok(Changes { head, changes: complete.then(|| rows.into_iter().filter_map(change).collect()) })
+            Ok(Changes { head, now, changes: complete.then(|| rows.into_iter().filter_map(change).collect()) })
         })
         .await
+    }
+
+    /// The number of the last change, and the store's time, in one question.
+    async fn head(&self) -> Result<(i64, Timestamp), StoreError> {
+        match &self.pool {
+            Pool::Sqlite(pool) => {
+                const HEAD: &str = "SELECT number FROM change_counter WHERE one = 1";
+                let (head,): (i64,) = sqlx::query_as(HEAD).fetch_one(pool).await.map_err(store_error)?;
+                Ok((head, self.clock.now()))
+            }
+            Pool::Postgres(pool) => {
+                const HEAD: &str = "SELECT number, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) \
+                                    FROM change_counter WHERE one = 1";
+                let (head, millis): (i64, i64) = sqlx::query_as(HEAD).fetch_one(pool).await.map_err(store_error)?;
+                Ok((head, self.clock.of_store(Timestamp::from_millis(millis))))
+            }
+        }
     }
 
     /// Removes what is no longer needed at `now`: old changes, and marks of assertions that have expired.

@@ -60,6 +60,8 @@ struct ClientRow {
 }
 
 /// A secret as it stands in the row.
+///
+/// [`SqlStore::clients_of_first_start`] looks for the text of its last member.
 #[derive(Serialize, Deserialize)]
 struct SecretRow {
     sha256: String,
@@ -244,6 +246,17 @@ impl SqlStore {
                 on_pool!(self, |pool| sqlx::query_as(FOUND).bind(FOUNDED).fetch_optional(pool).await)
                     .map_err(store_error)?;
             Ok(found.is_some())
+        })
+        .await
+    }
+
+    /// The clients that still have a secret of the first start, valid or not.
+    pub async fn clients_of_first_start(&self) -> Result<Vec<ClientId>, StoreError> {
+        self.bounded(async {
+            const FIND: &str = "SELECT client_id FROM clients WHERE secrets LIKE '%\"first_start\":true%'";
+            let rows: Vec<(String,)> =
+                on_pool!(self, |pool| sqlx::query_as(FIND).fetch_all(pool).await).map_err(store_error)?;
+            Ok(rows.iter().filter_map(|(id,)| ClientId::parse(id).ok()).collect())
         })
         .await
     }

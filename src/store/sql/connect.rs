@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 
 use super::{DatabaseUrl, Pool, PostgresUrl, SqlStore, store_error};
 use crate::ports::{Clock, StoreError};
@@ -153,12 +154,12 @@ async fn open_postgres(url: &PostgresUrl, options: &Options) -> Result<Pool, Sto
         ("lock_timeout", millis.as_str()),
         ("idle_in_transaction_session_timeout", millis.as_str()),
     ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(options.max_connections)
-        .acquire_timeout(options.timeout)
-        .connect_with(connect)
-        .await;
-    pool.map(Pool::Postgres).map_err(store_error)
+    // A pool tries again until its time is over, and then says only that it is: one plain connection tells why.
+    let first = tokio::time::timeout(options.timeout, connect.connect()).await;
+    let first = first.map_err(|_| StoreError::Unavailable(format!("no answer within {:?}", options.timeout)))?;
+    first.map_err(store_error)?.close().await.map_err(store_error)?;
+    let pool = PgPoolOptions::new().max_connections(options.max_connections).acquire_timeout(options.timeout);
+    pool.connect_with(connect).await.map(Pool::Postgres).map_err(store_error)
 }
 
 #[cfg(test)]

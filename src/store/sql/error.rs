@@ -39,6 +39,17 @@ where
     usize: ColumnIndex<R>,
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
+    read_each(rows, kind).into_iter().collect()
+}
+
+/// The same, one by one: what can be read, and an error for what can't.
+pub(super) fn read_each<'r, R, T>(rows: &'r [R], kind: &str) -> Vec<Result<T, StoreError>>
+where
+    R: Row,
+    T: FromRow<'r, R>,
+    usize: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
     let read = |row: &'r R| {
         T::from_row(row).map_err(|error| {
             let key: Option<String> = row.try_get(0).ok();

@@ -28,7 +28,7 @@ pub use connect::Options;
 pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
 
-use error::{check_text, read_rows, store_error};
+use error::{check_text, read_each, read_rows, store_error};
 
 #[derive(Debug, Clone)]
 enum Pool {
@@ -131,11 +131,6 @@ impl SqlStore {
                 .await
             }
         }
-    }
-
-    /// Whether the database is embedded, so that this process and the command line are all who use it.
-    pub fn is_embedded(&self) -> bool {
-        matches!(self.pool, Pool::Sqlite(_))
     }
 
     /// Closes all connections, after the acts in progress.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::changes::RESOURCES;
-use super::{SqlStore, check_text, in_write, note_change, on_pool, read_rows, store_error};
+use super::{SqlStore, check_text, in_write, note_change, on_pool, read_each, store_error};
 use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::ports::{StoreError, Timestamp};
 
@@ -66,12 +66,12 @@ impl TryFrom<ResourceRow> for Resource {
 
 #[async_trait]
 impl ResourceStore for SqlStore {
-    async fn load_resources(&self) -> Result<Vec<Resource>, StoreError> {
+    async fn load_each_resource(&self) -> Result<Vec<Result<Resource, StoreError>>, StoreError> {
         self.bounded(async {
-            let rows: Vec<ResourceRow> = on_pool!(self, |pool| {
-                read_rows(&sqlx::query(LOAD_ALL).fetch_all(pool).await.map_err(store_error)?, "resource")?
+            let rows: Vec<Result<ResourceRow, StoreError>> = on_pool!(self, |pool| {
+                read_each(&sqlx::query(LOAD_ALL).fetch_all(pool).await.map_err(store_error)?, "resource")
             });
-            rows.into_iter().map(Resource::try_from).collect()
+            Ok(rows.into_iter().map(|row| row.and_then(Resource::try_from)).collect())
         })
         .await
     }

@@ -104,7 +104,7 @@ fn a_data_directory_that_can_not_be_written() {
     home.hand_over();
     set_mode(&home.path("data"), 0o555);
     for verb in ["serve", "init"] {
-        home.changes_nothing(&[verb]).refused(1, &["data/signet.db can't be created: Permission denied"]);
+        home.changes_nothing(&[verb]).refused(1, &["data/start.lock: permission denied"]);
     }
     let home = Home::initialised();
     home.contents();

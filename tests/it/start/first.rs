@@ -29,9 +29,9 @@ async fn the_first_start_makes_what_it_needs_and_nothing_else() {
     let expected = [
         ("data", 0o700),
         ("data/admin-credentials.json", 0o600),
-        ("data/admin-credentials.lock", 0o600),
         ("data/signet.db", 0o600),
         ("data/signet.db.lock", 0o600),
+        ("data/start.lock", 0o600),
         ("keys", 0o700),
         ("keys/master.key", 0o600),
     ];
