@@ -243,7 +243,7 @@ fn secret_of_file(path: &Path) -> Result<String, String> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        if metadata.permissions().mode() & 0o004 != 0 {
+        if metadata.permissions().mode() & 0o007 != 0 {
             return Err("everybody may read: take that away (chmod o-r)".to_owned());
         }
     }

@@ -276,7 +276,10 @@ async fn only_the_registered_algorithm_counts() {
     // Y7, L2 to L5: the header can't choose.
     let scene = Scene::new().await;
     let rsa = Signer::new(Algorithm::Rs256);
-    scene.client("rs256-only", &[&rsa], Some(Algorithm::Rs256)).await;
+    // A key that says nothing of algorithms itself.
+    let mut registered = metadata(&[&rsa], Some(Algorithm::Rs256));
+    registered["jwks"]["keys"][0].as_object_mut().unwrap().remove("alg").unwrap();
+    scene.world.client("rs256-only", registered).await;
     let claims = || scene.claims_of("rs256-only");
     let header = |alg: &str| json!({"alg": alg, "kid": rsa.kid()});
     scene.refuses("PS256", &rsa.sign_as(Algorithm::Ps256, &header("PS256"), &claims())).await;
