@@ -1,10 +1,16 @@
 //! Both listeners: bound first, so that a port in use stops the start before anything is created.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Server, ServerHandle, Service, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
 use actix_web::{App, HttpServer};
 
 use super::{StartError, name};
@@ -27,8 +33,9 @@ pub(super) struct Servers {
 
 impl Bound {
     pub(super) fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let (public, public_address) = bind(Listener::Public, &settings.public.bind)?;
-        let (admin, admin_address) = bind(Listener::Admin, &settings.admin.bind)?;
+        let patience = settings.public.write_timeout;
+        let (public, public_address) = bind(Listener::Public, &settings.public.bind, patience)?;
+        let (admin, admin_address) = bind(Listener::Admin, &settings.admin.bind, patience)?;
         Ok(Self { public, admin, public_address, admin_address })
     }
 
@@ -61,16 +68,38 @@ fn failed(listener: Listener, address: impl ToString, why: std::io::Error) -> St
     StartError::Listen { listener: name(listener), address: address.to_string(), why }
 }
 
-fn bind(listener: Listener, address: &BindAddress) -> Result<(TcpListener, SocketAddr), StartError> {
+fn bind(
+    listener: Listener,
+    address: &BindAddress,
+    patience: Duration,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let wrong = |why| failed(listener, address, why);
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
     for candidate in (address.host(), address.port()).to_socket_addrs().map_err(wrong)? {
-        match TcpListener::bind(candidate).and_then(|socket| socket.local_addr().map(|bound| (socket, bound))) {
+        let bound = TcpListener::bind(candidate).and_then(|socket| {
+            close_unread(&socket, patience)?;
+            let address = socket.local_addr()?;
+            Ok((socket, address))
+        });
+        match bound {
             Ok(bound) => return Ok(bound),
             Err(error) => last = error,
         }
     }
     Err(wrong(last))
+}
+
+/// Has the system close each connection that `socket` accepts whose peer takes nothing of what was sent for
+/// `patience`: actix-web waits for such a peer without limit, its answers in memory.
+///
+/// [RFC 5482](https://www.rfc-editor.org/rfc/rfc5482): on Linux accepted connections inherit the option, and it holds
+/// for a peer that is alive and keeps its window shut, too. Other systems lack it, and nothing is closed there.
+fn close_unread(socket: &TcpListener, patience: Duration) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(patience))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, patience);
+    Ok(())
 }
 
 fn server(
@@ -82,7 +111,15 @@ fn server(
 ) -> Result<Server, StartError> {
     let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let routes = Arc::clone(http);
-    let server = HttpServer::new(move || App::new().configure(|config| http::configure(config, &routes, listener)))
+    let app = move || {
+        App::new()
+            .wrap_fn(|request, service| {
+                let answered = service.call(request);
+                async move { answered.await.map(in_turn) }
+            })
+            .configure(|config| http::configure(config, &routes, listener))
+    };
+    let server = HttpServer::new(app)
         .workers(workers)
         .max_connections(settings.public.max_connections)
         .client_request_timeout(settings.public.header_timeout)
@@ -93,4 +130,35 @@ fn server(
         .listen(socket)
         .map_err(|why| failed(listener, address, why))?;
     Ok(server.run())
+}
+
+/// Has an answer that bears no body (204, 304) wait until the answers before it are written, as all others do.
+///
+/// actix-web stops answering a connection whose write buffer is full only where it would ask for a body. Whoever sent
+/// `OPTIONS` on and on and read nothing grew that buffer without limit.
+fn in_turn(mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    if !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return answer;
+    }
+    // Of a body of unknown length nothing is written beside these two: no header, and without chunks no end.
+    answer.response_mut().head_mut().no_chunking(true);
+    answer.map_body(|_, body| BoxBody::new(NoBody { _kept: body }))
+}
+
+/// A body that is asked for and has nothing.
+struct NoBody {
+    /// Lives as long as it would have: it may hold the request's body, whose end decides over the connection.
+    _kept: BoxBody,
+}
+
+impl MessageBody for NoBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }

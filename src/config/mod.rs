@@ -57,10 +57,14 @@ section! {
         bind: BindAddress = fixed("127.0.0.1:8080");
         /// How many threads answer requests. When it is not set: one per processor.
         workers: usize = computed(rules::processors, "4").within("1", "512");
-        /// How many connections each of them holds at a time; further ones wait.
-        max_connections: usize = fixed("10000").within("1", "1000000");
+        /// How many connections each of them holds at a time; further ones wait. One whose client sends requests
+        /// and takes no answers may pin 50 MB: docs/protocol.md says how to prevent that.
+        max_connections: usize = fixed("2000").within("1", "1000000");
         /// How long a client may take to send the head of a request.
         header_timeout: Duration = fixed("5s").within("100ms", "1m");
+        /// How long a client may leave an answer unread: whoever takes nothing for so long is cut off, on either
+        /// listener. Works on Linux only.
+        write_timeout: Duration = fixed("30s").within("1s", "10m");
         /// How long an idle connection stays open for a next request; 0 closes it after each answer.
         keep_alive: Duration = fixed("75s").within("0s", "1h");
         /// The largest body of a request, in bytes.

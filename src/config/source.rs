@@ -152,7 +152,9 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// Takes in the environment: variables that begin with `SIGNET__`, the others are not ours.
+/// Takes in the environment: variables that begin with `SIGNET__`, and those that would be a setting's but for the
+/// number of underscores, which are faults. All others are not ours: Kubernetes sets `SIGNET_PORT` and more for a
+/// service called signet.
 pub(super) fn add_environment<K: Into<OsString>, V: Into<OsString>>(
     layers: &mut Layers,
     environment: impl Iterator<Item = (K, V)>,
@@ -161,10 +163,15 @@ pub(super) fn add_environment<K: Into<OsString>, V: Into<OsString>>(
     let known: BTreeMap<String, String> = known_names().map(|key| (variable(&key), key)).collect();
     let mut ours: Vec<(String, OsString)> = environment
         .map(|(name, value)| (name.into().to_string_lossy().into_owned(), value.into()))
-        .filter(|(name, _)| name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)))
+        .filter(|(name, _)| begins_like_ours(name) || misspelt(name, &known).is_some())
         .collect();
     ours.sort();
     for (name, value) in ours {
+        if let Some(right) = misspelt(&name, &known) {
+            let nearest = Some(right.to_owned());
+            faults.push(Fault::UnknownVariable { name, nearest });
+            continue;
+        }
         let Some(key) = known.get(&name) else {
             let upper = name.to_ascii_uppercase();
             let nearest = nearest(&upper, "__", known.keys().map(String::as_str));
@@ -184,6 +191,20 @@ pub(super) fn add_environment<K: Into<OsString>, V: Into<OsString>>(
             }),
         }
     }
+}
+
+fn begins_like_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// The variable of `known` that `name` is but for the length of a group of underscores: `SIGNET_PUBLIC_BIND`.
+fn misspelt<'a>(name: &str, known: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let groups = |name: &str| name.split('_').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    if known.contains_key(name) || !name.starts_with("SIGNET_") {
+        return None;
+    }
+    let written = groups(name);
+    known.keys().find(|right| groups(right) == written).map(String::as_str)
 }
 
 /// Puts the contents of named files in place of `…_file` settings; both at once is a fault.

@@ -173,9 +173,56 @@ fn an_unknown_name_is_refused_with_the_nearest_known_one() {
 
 #[test]
 fn variables_that_only_resemble_ours_are_left_alone() {
-    // Kubernetes sets such for a service called signet.
-    let environment = [("SIGNET_SERVICE_HOST", "10.0.0.1"), ("SIGNET_PORT", "tcp://10.0.0.1")];
-    assert!(load("", &environment).is_ok());
+    // Kubernetes sets such for a service called signet, and for one called signet-public.
+    for name in [
+        "SIGNET_SERVICE_HOST",
+        "SIGNET_SERVICE_PORT",
+        "SIGNET_SERVICE_PORT_HTTP",
+        "SIGNET_PORT",
+        "SIGNET_PORT_8080_TCP",
+        "SIGNET_PORT_8080_TCP_ADDR",
+        "SIGNET_PUBLIC_SERVICE_HOST",
+        "SIGNET_PUBLIC_PORT",
+        "SIGNET_CLIENT_SECRET",
+        "SIGNET_TEST_SCALE",
+        "SIGNET",
+        "SIGNET_",
+        "SIGNETISSUER",
+        "MY_SIGNET_ISSUER",
+        "SIGNET_ISSUERS",
+        "SIGNET_BIND",
+        "signet_issuer",
+    ] {
+        let loaded = load("", &[(name, "tcp://10.0.0.1")]).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        assert!(loaded.report.iter().all(|entry| entry.source == Source::Default), "{name}");
+    }
+}
+
+#[test]
+fn a_variable_with_too_few_underscores_is_refused_with_the_right_one() {
+    for (written, meant) in [
+        ("SIGNET_ISSUER", "SIGNET__ISSUER"),
+        ("SIGNET_PUBLIC_BIND", "SIGNET__PUBLIC__BIND"),
+        ("SIGNET_PUBLIC__BIND", "SIGNET__PUBLIC__BIND"),
+        ("SIGNET__PUBLIC_BIND", "SIGNET__PUBLIC__BIND"),
+        ("SIGNET_DATA_DIR", "SIGNET__DATA_DIR"),
+        ("SIGNET__DATA__DIR", "SIGNET__DATA_DIR"),
+        ("SIGNET_DATABASE_URL", "SIGNET__DATABASE__URL"),
+        ("SIGNET_DATABASE_URL_FILE", "SIGNET__DATABASE__URL_FILE"),
+        ("SIGNET_KEYS_MASTER_KEY", "SIGNET__KEYS__MASTER_KEY"),
+        ("SIGNET_KEYS_MASTER_KEY_FILE", "SIGNET__KEYS__MASTER_KEY_FILE"),
+    ] {
+        let sentence = format!("unknown environment variable `{written}`: did you mean `{meant}`?");
+        refused("", &[(written, "hunter2")], &sentence);
+        // The right one beside it does not hide it: which of them holds is not ours to guess.
+        assert!(sentences("", &[(written, "x"), (meant, "y")]).contains(&sentence), "{written}");
+    }
+    for setting in table() {
+        let written = source::variable(setting.key).replace("__", "_");
+        let found = sentences("", &[(written.as_str(), "x")]);
+        let meant = source::variable(setting.key);
+        assert_eq!(found, [format!("unknown environment variable `{written}`: did you mean `{meant}`?")]);
+    }
 }
 
 #[test]
@@ -459,7 +506,7 @@ const REFERENCE: &str = include_str!("../../docs/configuration.toml");
 
 #[test]
 fn the_reference_is_what_the_table_says() {
-    // Where this fails: `signet config reference > docs/configuration.toml`, and read the difference.
+    // Where this fails: make docs/configuration.toml what `reference()` gives, and read the difference.
     assert_eq!(REFERENCE, reference());
 }
 

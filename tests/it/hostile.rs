@@ -1,6 +1,7 @@
 //! What nobody well-meaning sends: every route by every method, hostile bytes on the wire, lines forged into the log.
 
 mod log;
+mod slow_reader;
 mod wire;
 
 use std::collections::HashSet;
