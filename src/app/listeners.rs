@@ -1,16 +1,10 @@
 //! Both listeners: bound first, so that a port in use stops the start before anything is created.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Server, ServerHandle, Service, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::web::Bytes;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
 
 use super::{StartError, name};
@@ -111,15 +105,7 @@ fn server(
 ) -> Result<Server, StartError> {
     let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let routes = Arc::clone(http);
-    let app = move || {
-        App::new()
-            .wrap_fn(|request, service| {
-                let answered = service.call(request);
-                async move { answered.await.map(in_turn) }
-            })
-            .configure(|config| http::configure(config, &routes, listener))
-    };
-    let server = HttpServer::new(app)
+    let server = HttpServer::new(move || App::new().configure(|config| http::configure(config, &routes, listener)))
         .workers(workers)
         .max_connections(settings.public.max_connections)
         .client_request_timeout(settings.public.header_timeout)
@@ -130,35 +116,4 @@ fn server(
         .listen(socket)
         .map_err(|why| failed(listener, address, why))?;
     Ok(server.run())
-}
-
-/// Has an answer that bears no body (204, 304) wait until the answers before it are written, as all others do.
-///
-/// actix-web stops answering a connection whose write buffer is full only where it would ask for a body. Whoever sent
-/// `OPTIONS` on and on and read nothing grew that buffer without limit.
-fn in_turn(mut answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    if !matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return answer;
-    }
-    // Of a body of unknown length nothing is written beside these two: no header, and without chunks no end.
-    answer.response_mut().head_mut().no_chunking(true);
-    answer.map_body(|_, body| BoxBody::new(NoBody { _kept: body }))
-}
-
-/// A body that is asked for and has nothing.
-struct NoBody {
-    /// Lives as long as it would have: it may hold the request's body, whose end decides over the connection.
-    _kept: BoxBody,
-}
-
-impl MessageBody for NoBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Stream
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(None)
-    }
 }

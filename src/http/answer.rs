@@ -7,6 +7,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
+use super::bodiless::in_turn;
+
 /// How long anyone may keep an answer.
 #[derive(Debug, Clone)]
 pub(super) enum Caching {
@@ -62,7 +64,8 @@ impl Answer {
         self
     }
 
-    /// The response, with what every response has: each header is new, so appending is all it takes. `over_tls` is whether clients reach this issuer by https only.
+    /// The response, with what every response has: each header is new, so appending is all it takes. `over_tls` is
+    /// whether clients reach this issuer by https only.
     pub(super) fn respond(self, request_id: HeaderValue, over_tls: bool) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(self.status);
         if !self.body.is_empty() {
@@ -83,7 +86,8 @@ impl Answer {
         for header in self.headers {
             response.append_header(header);
         }
-        response.body(self.body)
+        let bears_a_body = !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if bears_a_body { response.body(self.body) } else { in_turn(response.finish()) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! headers; what a caller reads of an error is fixed per code, and the detail goes to the log once.
 
 mod answer;
+mod bodiless;
 mod body;
 mod credentials;
 mod discovery;
