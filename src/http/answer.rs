@@ -24,6 +24,11 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) content_type: &'static str,
     pub(super) caching: Caching,
+    /// Pages of any origin may read it: it is public, and no credentials are involved.
+    pub(super) open_to_all: bool,
+    /// The strong tag of its bytes.
+    pub(super) etag: Option<HeaderValue>,
+    /// What few answers have besides.
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
     pub(super) note: Note,
@@ -52,6 +57,8 @@ impl Answer {
             status: StatusCode::OK,
             content_type: JSON,
             caching: Caching::NoStore,
+            open_to_all: false,
+            etag: None,
             headers: Vec::new(),
             body: body.into(),
             note: Note::default(),
@@ -83,6 +90,12 @@ impl Answer {
             response.append_header((header::STRICT_TRANSPORT_SECURITY, TWO_YEARS));
         }
         response.append_header((REQUEST_ID, request_id));
+        if self.open_to_all {
+            response.append_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+        }
+        if let Some(etag) = self.etag {
+            response.append_header((header::ETAG, etag));
+        }
         for header in self.headers {
             response.append_header(header);
         }

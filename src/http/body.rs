@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
+use actix_web::dev;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -17,13 +18,16 @@ use super::error::Refused;
 
 /// A body that may still be on its way.
 pub(super) struct RequestBody {
-    stream: BodyStream<Payload>,
+    stream: BodyStream<dev::Payload>,
     ended: bool,
 }
 
 impl RequestBody {
     pub(super) fn new(payload: Payload) -> Self {
-        Self { stream: BodyStream::new(payload), ended: false }
+        let payload = payload.into_inner();
+        // Most requests for documents have none.
+        let ended = matches!(payload, dev::Payload::None);
+        Self { stream: BodyStream::new(payload), ended }
     }
 
     /// Reads it to its end, or says why not.

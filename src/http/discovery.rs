@@ -70,7 +70,7 @@ fn oauth_metadata(issuer: &Issuer) -> Value {
 }
 
 fn document(body: Bytes, max_age: Duration) -> Answer {
-    open_to_all(Answer { caching: public(max_age), ..Answer::json(body) })
+    Answer { caching: public(max_age), open_to_all: true, ..Answer::json(body) }
 }
 
 fn public(max_age: Duration) -> Caching {
@@ -78,14 +78,9 @@ fn public(max_age: Duration) -> Caching {
     HeaderValue::try_from(text).map_or(Caching::NoStore, Caching::Public)
 }
 
-/// Pages of any origin may read it: it is public, and no credentials are involved.
-fn open_to_all(answer: Answer) -> Answer {
-    answer.with(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
-}
-
 /// The answer to a preflight of a public document.
 pub(super) fn preflight(answer: Answer) -> Answer {
-    open_to_all(answer)
+    Answer { open_to_all: true, ..answer }
         .with(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"))
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("If-None-Match"))
         .with(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))
@@ -115,9 +110,13 @@ impl PublishedKeys {
     /// The public keys, or 304 to whom has them.
     pub(super) fn answer(&self, headers: &HeaderMap, now: Timestamp) -> Answer {
         let rendered = self.rendered(now);
-        let answer =
-            Answer { content_type: JWK_SET, caching: rendered.caching.clone(), ..Answer::json(rendered.body.clone()) };
-        let answer = open_to_all(answer).with(header::ETAG, rendered.etag.clone());
+        let answer = Answer {
+            content_type: JWK_SET,
+            caching: rendered.caching.clone(),
+            open_to_all: true,
+            etag: Some(rendered.etag.clone()),
+            ..Answer::json(rendered.body.clone())
+        };
         let etag = rendered.etag.as_bytes();
         let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), etag));
         if held { not_modified(answer) } else { answer }

@@ -14,6 +14,8 @@ use crate::ports::{Stopwatch, Timestamp, unique_id};
 /// What a request leaves in the log.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessLine<'a> {
+    /// When the request came.
+    pub at: Timestamp,
     /// As the answer's `X-Request-Id` has it.
     pub request_id: &'a str,
     /// The method.
@@ -81,6 +83,7 @@ impl Envelope {
         let note = std::mem::take(&mut answer.note);
         if let Some(log) = &http.access_log {
             log.record(&AccessLine {
+                at: self.now,
                 request_id: str::from_utf8(&self.request_id).unwrap_or_default(),
                 method: known_method(request.method()),
                 route,

@@ -11,7 +11,6 @@ use tracing::level_filters::LevelFilter;
 use super::line::{self, Dated, Style};
 use super::sink::{Guard, Sink};
 use crate::http::{AccessLine, AccessLog};
-use crate::ports::{Clock, SystemClock};
 
 const TARGET: &str = "signet::access";
 
@@ -41,7 +40,7 @@ impl AccessLog for Requests {
         }
         SCRATCH.with_borrow_mut(|(text, dated)| {
             text.clear();
-            line::begin(text, self.style, dated, SystemClock.now(), level, TARGET);
+            line::begin(text, self.style, dated, request.at, level, TARGET);
             match self.style {
                 Style::Json => json(text, request),
                 Style::Text { .. } => plain(text, request),
@@ -130,9 +129,11 @@ fn push_address(out: &mut String, address: IpAddr) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::ports::Timestamp;
 
     fn request<'a>(peer: &'a str, detail: &'a str) -> AccessLine<'a> {
         AccessLine {
+            at: Timestamp::default(),
             request_id: "0123",
             method: "POST",
             route: "/oauth2/token",
