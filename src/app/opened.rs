@@ -145,14 +145,14 @@ impl Made {
         }
     }
 
-    /// Removes it all. The folder's lock is held, so that nobody else has begun to use it.
+    /// Removes it all. The folder's lock is held, so that nobody else has begun to use it. A master key goes only with the
+    /// database that it was made for: in one that stays, keys may be sealed under it.
     fn undo(&self) {
-        for made in self.database.iter().flat_map(|path| ["", "-wal", "-shm", ".lock"].map(|end| beside(path, end))) {
+        let Some(database) = &self.database else { return };
+        let files = ["", "-wal", "-shm", ".lock"].map(|end| beside(database, end));
+        for made in files.iter().chain(self.master_key.get()) {
             // What can't be removed was not made, or is of no harm: the error to tell is the one that led here.
             let _ = std::fs::remove_file(made);
-        }
-        if let Some(path) = self.master_key.get() {
-            let _ = std::fs::remove_file(path);
         }
     }
 }
