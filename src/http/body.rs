@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Limits;
@@ -23,8 +23,7 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(payload: Payload) -> Self {
-        let payload = payload.into_inner();
+    pub(super) fn new(payload: dev::Payload) -> Self {
         // Most requests for documents have none.
         let ended = matches!(payload, dev::Payload::None);
         Self { stream: BodyStream::new(payload), ended }

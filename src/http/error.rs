@@ -24,7 +24,7 @@ const PROBLEM: &str = "application/problem+json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     NotFound,
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed,
     BodyTooLarge,
     BodyTooSlow,
     BodyBroken,
@@ -149,7 +149,7 @@ impl Refused {
     fn told(self) -> Told {
         match self {
             Self::NotFound => Told::new("not_found", StatusCode::NOT_FOUND, "there is nothing at this path"),
-            Self::MethodNotAllowed(_) => {
+            Self::MethodNotAllowed => {
                 Told::new("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "this path knows other methods")
             }
             Self::BodyTooLarge => Told::new("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
@@ -169,12 +169,13 @@ impl Refused {
                                "detail": told.description });
             Answer { content_type: PROBLEM, ..Answer::json(body.to_string()) }
         };
-        let answer = dress(answer, told);
-        match self {
-            Self::MethodNotAllowed(allowed) => answer.with(header::ALLOW, HeaderValue::from_static(allowed)),
-            _ => answer,
-        }
+        dress(answer, told)
     }
+}
+
+/// 405 with what the path allows ([RFC 9110 §15.5.6](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.6)).
+pub(super) fn method_not_allowed(allow: &HeaderValue, as_oauth: bool) -> Answer {
+    Refused::MethodNotAllowed.answer(as_oauth).with(header::ALLOW, allow.clone())
 }
 
 /// 503 with what is missing.

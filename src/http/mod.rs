@@ -8,11 +8,13 @@ mod bodiless;
 mod body;
 mod credentials;
 mod discovery;
+mod dispatch;
 mod envelope;
 mod error;
 mod health;
 mod oauth;
-mod routes;
+mod paths;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +24,10 @@ use crate::grants::Services;
 use crate::ports::Clock;
 
 pub use discovery::{Metadata, PublishedKeys};
+pub use dispatch::configure;
 pub use envelope::{AccessLine, AccessLog};
 pub use health::{Check, Readiness};
-pub use routes::{Access, Listener, Route, configure, table};
+pub use table::{Access, Listener, Route, table};
 
 /// What the routes work with.
 pub struct Http {

@@ -1,0 +1,205 @@
+//! From a request to its answer: finds the route, checks who may call it, runs the endpoint.
+//!
+//! Guarantees: nothing of actix-web chooses or rewrites a path; no endpoint runs before [`Dispatch::run`] has looked at
+//! who may call it; the log names routes as the table has them, never what was sent.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
+use actix_web::http::header::HeaderValue;
+use actix_web::web::ServiceConfig;
+
+use super::answer::Answer;
+use super::body::RequestBody;
+use super::envelope::Envelope;
+use super::error::{Refused, method_not_allowed, no_content};
+use super::paths::{Found, Paths};
+use super::table::{Access, Endpoint, Listener, Route, table};
+use super::{Http, discovery, health, oauth};
+use crate::ports::Timestamp;
+
+/// Serves the routes of one listener, in place of actix-web's own router.
+pub fn configure(config: &mut ServiceConfig, http: &Arc<Http>, listener: Listener) {
+    let dispatch = Rc::new(Dispatch::new(Arc::clone(http), listener));
+    config.default_service(fn_service(move |request: ServiceRequest| {
+        let dispatch = Rc::clone(&dispatch);
+        async move { Ok(dispatch.respond(request).await) }
+    }));
+}
+
+/// The routes of a listener. Each worker has its own.
+struct Dispatch {
+    http: Arc<Http>,
+    paths: Paths,
+    /// By their places in `paths`.
+    served: Vec<Served>,
+}
+
+/// All rows of the table that have one path.
+struct Served {
+    path: String,
+    rows: Vec<Route>,
+    allow: HeaderValue,
+}
+
+impl Dispatch {
+    fn new(http: Arc<Http>, listener: Listener) -> Self {
+        let rows = table(&http.services.issuer).into_iter().filter(|route| route.listener == listener);
+        let served = Served::group(rows);
+        Self { paths: Paths::new(served.iter().map(|served| served.path.as_str())), served, http }
+    }
+
+    async fn respond(&self, request: ServiceRequest) -> ServiceResponse {
+        let envelope = Envelope::open(&self.http);
+        let (request, payload) = request.into_parts();
+        let mut body = RequestBody::new(payload);
+        let found = self.paths.find(request.path());
+        let served = found.as_ref().and_then(|found| self.served.get(found.place));
+        let (route, answer) = match (served, &found) {
+            (Some(served), Some(found)) => {
+                (served.path.as_str(), self.answer(served, found, &request, &mut body, envelope.now).await)
+            }
+            _ => ("-", Refused::NotFound.answer(false)),
+        };
+        let response = envelope.close(&self.http, route, &request, body, answer);
+        ServiceResponse::new(request, response)
+    }
+
+    async fn answer(
+        &self,
+        served: &Served,
+        found: &Found,
+        request: &HttpRequest,
+        body: &mut RequestBody,
+        now: Timestamp,
+    ) -> Answer {
+        match served.by_method(request.method().as_str()) {
+            Method::Row(row) => self.run(row, found, request, body, now).await,
+            Method::Preflight => discovery::preflight(no_content()),
+            Method::Unknown => method_not_allowed(&served.allow, served.speaks_oauth()),
+        }
+    }
+
+    /// The one place where access is checked: what does not pass here does not reach an endpoint. No endpoint asks for
+    /// parameters so far.
+    async fn run(
+        &self,
+        row: &Route,
+        _found: &Found,
+        request: &HttpRequest,
+        body: &mut RequestBody,
+        now: Timestamp,
+    ) -> Answer {
+        match row.access {
+            // What it answers is public.
+            Access::Anyone => {}
+            // Its credentials may stand in the body, which the endpoint reads.
+            Access::Client => {}
+        }
+        row.endpoint.answer(&self.http, request, body, now).await
+    }
+}
+
+impl Endpoint {
+    async fn answer(self, http: &Http, request: &HttpRequest, body: &mut RequestBody, now: Timestamp) -> Answer {
+        match self {
+            Self::Jwks => http.keys.answer(request.headers(), now),
+            Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
+            Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
+            Self::Healthy => health::healthy(),
+            Self::Ready => health::ready(&*http.readiness),
+            Self::Token => match body.read(request, http.limits).await {
+                // The body may have taken its time: a token is of the moment at which it is complete.
+                Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
+                Err(refused) => refused.answer(true),
+            },
+        }
+    }
+}
+
+/// What a method means at a path.
+#[derive(Debug, PartialEq, Eq)]
+enum Method<'a> {
+    Row(&'a Route),
+    /// A page of another origin asks whether it may read.
+    Preflight,
+    Unknown,
+}
+
+impl Served {
+    /// The rows by their paths, in the order of the table.
+    fn group(rows: impl Iterator<Item = Route>) -> Vec<Self> {
+        let mut served: Vec<Self> = Vec::new();
+        for row in rows {
+            match served.iter_mut().find(|served| served.path == row.path) {
+                Some(served) => served.rows.push(row),
+                None => {
+                    served.push(Self { path: row.path.clone(), rows: vec![row], allow: HeaderValue::from_static("") })
+                }
+            }
+        }
+        for served in &mut served {
+            served.allow = served.allowed();
+        }
+        served
+    }
+
+    fn by_method(&self, method: &str) -> Method<'_> {
+        let of_row = if method == "HEAD" { "GET" } else { method };
+        match self.rows.iter().find(|row| row.method == of_row) {
+            Some(row) => Method::Row(row),
+            None if method == "OPTIONS" && self.rows.iter().any(Route::is_open_to_all) => Method::Preflight,
+            None => Method::Unknown,
+        }
+    }
+
+    /// The value of `Allow` ([RFC 9110 §10.2.1](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.1)).
+    fn allowed(&self) -> HeaderValue {
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        let known: Vec<&str> = known.into_iter().filter(|method| self.by_method(method) != Method::Unknown).collect();
+        // Names of methods: always a header's value.
+        HeaderValue::try_from(known.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    fn speaks_oauth(&self) -> bool {
+        self.rows.iter().any(|row| row.endpoint.speaks_oauth())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(listener: Listener, method: &'static str, access: Access) -> Route {
+        Route { listener, method, path: "/things/{id}".to_owned(), access, endpoint: Endpoint::Healthy }
+    }
+
+    #[test]
+    fn a_path_allows_what_its_rows_say_and_nothing_else() {
+        use Access::{Anyone, Client};
+        use Listener::{Admin, Public};
+        for (rows, allow) in [
+            (vec![row(Public, "GET", Anyone)], "GET, HEAD, OPTIONS"),
+            (vec![row(Public, "GET", Client)], "GET, HEAD"),
+            (vec![row(Public, "POST", Anyone)], "POST"),
+            (vec![row(Public, "POST", Client), row(Public, "GET", Anyone)], "GET, HEAD, POST, OPTIONS"),
+            (vec![row(Admin, "GET", Anyone)], "GET, HEAD"),
+            (
+                vec![row(Admin, "PUT", Client), row(Admin, "DELETE", Client), row(Admin, "GET", Anyone)],
+                "GET, HEAD, PUT, DELETE",
+            ),
+        ] {
+            let served = Served::group(rows.clone().into_iter());
+            assert_eq!(served.len(), 1, "one path");
+            assert_eq!(served[0].allow, allow);
+            for row in &rows {
+                assert_eq!(served[0].by_method(row.method), Method::Row(row), "each row is its own");
+            }
+            for method in ["get", "", "PATCH", "TRACE", "CONNECT", "PROPFIND"] {
+                assert_eq!(served[0].by_method(method), Method::Unknown, "{method}");
+            }
+        }
+    }
+}

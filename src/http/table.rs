@@ -1,0 +1,108 @@
+//! The table of routes: every path and method that either listener answers, and who may call it.
+
+use crate::issuer::Issuer;
+
+/// Which of the two listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// For applications and verifiers.
+    Public,
+    /// For operators.
+    Admin,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone: what it answers is public.
+    Anyone,
+    /// A client that authenticates in the request.
+    Client,
+}
+
+/// What a route answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Jwks,
+    OAuthMetadata,
+    OpenIdMetadata,
+    Token,
+    Healthy,
+    Ready,
+}
+
+/// A row of the table: one method at one path. A path that knows several methods has a row for each, and each says who
+/// may call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it is served.
+    pub listener: Listener,
+    /// `POST` or the like; `GET` brings `HEAD` with it, and the preflight where anyone may call on the public listener.
+    pub method: &'static str,
+    /// Its exact path, in which a segment in braces stands for any: `/things/{id}`.
+    pub path: String,
+    /// Who may call it.
+    pub access: Access,
+    pub(super) endpoint: Endpoint,
+}
+
+/// Every route of an issuer.
+pub fn table(issuer: &Issuer) -> Vec<Route> {
+    let public = |method, path, access, endpoint| Route { listener: Listener::Public, method, path, access, endpoint };
+    let admin = |path: &str, endpoint| Route {
+        listener: Listener::Admin,
+        method: "GET",
+        path: path.to_owned(),
+        access: Access::Anyone,
+        endpoint,
+    };
+    // In the order of their traffic: they are tried one after the other.
+    let mut routes = vec![
+        public("POST", issuer.endpoint_path("/oauth2/token"), Access::Client, Endpoint::Token),
+        public("GET", issuer.endpoint_path("/.well-known/jwks.json"), Access::Anyone, Endpoint::Jwks),
+        public("GET", issuer.oauth_metadata_path(), Access::Anyone, Endpoint::OAuthMetadata),
+        public("GET", issuer.openid_metadata_path(), Access::Anyone, Endpoint::OpenIdMetadata),
+        admin("/healthz", Endpoint::Healthy),
+        admin("/readyz", Endpoint::Ready),
+    ];
+    // Some clients insert where OpenID Connect appends; without a path both are the same.
+    let inserted = public("GET", issuer.openid_metadata_inserted_path(), Access::Anyone, Endpoint::OpenIdMetadata);
+    if !routes.contains(&inserted) {
+        routes.push(inserted);
+    }
+    routes
+}
+
+impl Route {
+    /// Whether pages of any origin may read what it answers. What is for operators is for no page.
+    pub(super) fn is_open_to_all(&self) -> bool {
+        self.listener == Listener::Public && self.access == Access::Anyone && self.method == "GET"
+    }
+}
+
+impl Endpoint {
+    /// Whether errors before the endpoint are told as OAuth has them.
+    pub(super) const fn speaks_oauth(self) -> bool {
+        matches!(self, Self::Token)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_rows_are_for_the_same_requests() {
+        for issuer in ["https://login.example.com", "https://login.example.com/t1"] {
+            let mut seen = HashSet::new();
+            for route in table(&Issuer::parse(issuer, false).unwrap()) {
+                let shape: Vec<_> = route.path.split('/').map(|s| if s.starts_with('{') { "{}" } else { s }).collect();
+                let request = (route.listener == Listener::Public, route.method, shape.join("/"));
+                assert!(seen.insert(request), "{} {}", route.method, route.path);
+            }
+        }
+    }
+}
