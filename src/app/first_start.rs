@@ -5,33 +5,15 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::files::{Existing, write_secret};
+use super::credentials::{CREDENTIALS_FILE, Credentials};
+use super::files::Existing;
 use super::{Opened, Parts, StartError};
 use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
 use crate::config::Settings;
 use crate::ports::StoreError;
 use crate::secret::SecretText;
-
-/// The credentials' file, in `data_dir`.
-pub const CREDENTIALS_FILE: &str = "admin-credentials.json";
-
-/// What is in that file: all that it takes to get a first token.
-#[derive(Serialize, Deserialize, Clone)]
-pub struct Credentials {
-    /// The client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: String,
-    /// Where tokens are to be had.
-    pub token_endpoint: String,
-    /// The `resource` to ask for.
-    pub audience: String,
-    /// What the client may get there.
-    pub scope: String,
-}
 
 /// A first admin client that exists now.
 #[derive(Debug, Clone)]
@@ -59,11 +41,10 @@ pub(super) async fn complete(
     parts: &Parts,
 ) -> Result<(Option<PathBuf>, bool), StartError> {
     let path = settings.data_dir.join(CREDENTIALS_FILE);
-    if !opened.store.is_founded().await? {
-        let new = found(settings, opened, parts).await?;
-        if let Some(new) = &new {
-            info!(client_id = new.client_id.as_str(), credentials = %path.display(), "first start: made an admin client");
-        }
+    if !opened.store.is_founded().await?
+        && let Some(new) = found(settings, opened, parts).await?
+    {
+        info!(client_id = new.client_id.as_str(), credentials = %path.display(), "first start: made an admin client");
         return Ok((Some(path), true));
     }
     let in_use = first_secret_in_use(opened, parts).await?;
@@ -77,6 +58,7 @@ pub(super) async fn complete(
 }
 
 /// `None` when another process was first, from another folder: those of one folder are kept apart while it is set up.
+/// What was written for this one's client, which there will never be, is gone again then.
 async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Option<NewAdmin>, StartError> {
     let path = settings.data_dir.join(CREDENTIALS_FILE);
     let (client, secret) = first_admin(opened, parts).map_err(|error| StoreError::Refused(error.to_string()))?;
@@ -87,13 +69,16 @@ async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Op
         audience: opened.issuer.admin_audience(),
         scope: ADMIN_SCOPES.to_owned(),
     };
-    let json = serde_json::to_string_pretty(&credentials).map_err(|error| StoreError::Refused(error.to_string()))?;
     let failed = |why| StartError::File { path: path.clone(), why };
-    write_secret(&path, format!("{json}\n").as_bytes(), Existing::Replace).map_err(failed)?;
-    Ok(match opened.store.found(&client).await? {
-        Insert::Inserted => Some(NewAdmin { client_id: client.id, credentials: path }),
-        Insert::Exists => None,
-    })
+    let written = credentials.write_beside(&path).and_then(|mut pending| pending.publish(Existing::Replace));
+    written.map_err(failed)?;
+    match opened.store.found(&client).await? {
+        Insert::Inserted => Ok(Some(NewAdmin { client_id: client.id, credentials: path })),
+        Insert::Exists => {
+            std::fs::remove_file(&path).map_err(failed)?;
+            Ok(None)
+        }
+    }
 }
 
 fn first_admin(opened: &Opened, parts: &Parts) -> Result<(Client, SecretText), ClientError> {

@@ -1,13 +1,14 @@
 //! The master key: from the settings, from its file, or made where nothing is sealed yet.
 //!
 //! Guarantees: it is never made in place of one that is missing; its file is read only when it is a regular file that
-//! nobody else may read; a start that fails leaves none behind that it made.
+//! nobody else may read.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::files::{Existing, is_open_to_others, write_secret};
+use super::made::MadeKey;
 use super::{Parts, StartError};
 use crate::config::Settings;
 use crate::secret::{MasterKey, SecretText};
@@ -16,10 +17,10 @@ use crate::store::sql::SqlStore;
 /// More than any file of a master key has, in bytes.
 const LONGEST_FILE: u64 = 4096;
 
-/// A master key, and the file that was made for it just now, if any.
+/// A master key, and what is known of it when it was made just now.
 pub(super) struct Found {
     pub(super) master: MasterKey,
-    pub(super) made: Option<PathBuf>,
+    pub(super) made: Option<MadeKey>,
 }
 
 /// The master key of an installation; `may_make` one where there is nothing yet that needs one.
@@ -49,7 +50,10 @@ pub(super) async fn find(
     let master = MasterKey::generate(&*parts.entropy);
     let text = SecretText::new(format!("{}\n", master.to_text().expose()));
     match write_secret(path, text.expose().as_bytes(), Existing::Keep) {
-        Ok(()) => Ok(Found { master, made: Some(path.clone()) }),
+        Ok(()) => {
+            let made = MadeKey { path: path.clone(), id: master.id().to_owned() };
+            Ok(Found { master, made: Some(made) })
+        }
         // Another process made it in this very moment.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match read(path)? {
             Some(master) => Ok(Found { master, made: None }),

@@ -1,10 +1,12 @@
 //! The composition root: settings make stores, stores make services, services make routes; bind, run, stop gracefully.
 
 mod banner;
+mod credentials;
 mod files;
 mod first_start;
 mod follower;
 mod listeners;
+mod made;
 mod master_key;
 mod opened;
 
@@ -27,7 +29,9 @@ use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
 use crate::tokens::Minter;
 
 pub use banner::banner;
-pub use first_start::{CREDENTIALS_FILE, Credentials, NewAdmin, initialise};
+pub use credentials::{CREDENTIALS_FILE, Credentials};
+pub use files::{Existing, PendingSecret};
+pub use first_start::{NewAdmin, initialise};
 pub use opened::{Opened, Preparation, open_database};
 
 use follower::Follower;

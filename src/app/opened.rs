@@ -1,12 +1,13 @@
 //! An opened installation: its store, master key, keys and directory, as the server and the command line both need it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::lock;
+use super::credentials::CREDENTIALS_FILE;
+use super::files::{clear_leftovers, lock};
 use super::follower::Follower;
+use super::made::Made;
 use super::{Parts, StartError, master_key};
 use crate::clients::Directory;
 use crate::config::Settings;
@@ -39,12 +40,13 @@ pub struct Opened {
     /// Who it is.
     pub issuer: Issuer,
     pub(super) follower: Arc<Follower>,
-    /// Held while something may be created: two starts in one folder come one after the other.
+    /// Held while something may be created: two starts that would make the same come one after the other.
     setting_up: Option<File>,
 }
 
 impl Opened {
-    /// Opens the store, the master key and the keys. A start that fails leaves nothing behind that it made.
+    /// Opens the store, the master key and the keys. A start that fails leaves nothing behind that is of no use to the
+    /// next.
     pub async fn open(
         settings: &Settings,
         issuer: &Issuer,
@@ -57,7 +59,11 @@ impl Opened {
             Preparation::Initialise => true,
             Preparation::Existing => false,
         };
-        let setting_up = if makes { Some(lock_folder(settings)?) } else { None };
+        let setting_up = if makes { Some(lock_start(settings)?) } else { None };
+        if preparation != Preparation::Existing {
+            clear_leftovers(&settings.data_dir.join(CREDENTIALS_FILE));
+            clear_leftovers(&settings.keys.master_key_file);
+        }
         let made = Made::watch(settings);
         let opened = Self::open_locked(settings, issuer, parts, preparation, &made).await;
         match opened {
@@ -65,7 +71,7 @@ impl Opened {
             Err(error) => {
                 // Without the lock, what is there may be another's that has just begun.
                 if setting_up.is_some() {
-                    made.undo();
+                    made.undo().await;
                 }
                 Err(error)
             }
@@ -85,6 +91,7 @@ impl Opened {
         made: &Made,
     ) -> Result<Self, StartError> {
         let store = open_store(settings, parts, preparation).await?;
+        made.note_store(&store);
         prepare_schema(settings, &store, preparation).await?;
         let found = master_key::find(settings, &store, parts, preparation != Preparation::Existing).await?;
         made.note_master_key(found.made);
@@ -122,50 +129,12 @@ impl Opened {
     }
 }
 
-/// What a start has made that was not there before.
-struct Made {
-    /// The SQLite file, where there was none.
-    database: Option<PathBuf>,
-    master_key: OnceLock<PathBuf>,
-}
-
-impl Made {
-    fn watch(settings: &Settings) -> Self {
-        let database = match &settings.database.url {
-            DatabaseUrl::Sqlite(path) if !path.exists() => Some(path.clone()),
-            _ => None,
-        };
-        Self { database, master_key: OnceLock::new() }
-    }
-
-    fn note_master_key(&self, made: Option<PathBuf>) {
-        if let Some(path) = made {
-            // Noted once: there is one find a start.
-            let _ = self.master_key.set(path);
-        }
-    }
-
-    /// Removes it all. The folder's lock is held, so that nobody else has begun to use it. A master key goes only with the
-    /// database that it was made for: in one that stays, keys may be sealed under it.
-    fn undo(&self) {
-        let Some(database) = &self.database else { return };
-        let files = ["", "-wal", "-shm", ".lock"].map(|end| beside(database, end));
-        for made in files.iter().chain(self.master_key.get()) {
-            // What can't be removed was not made, or is of no harm: the error to tell is the one that led here.
-            let _ = std::fs::remove_file(made);
-        }
-    }
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(end);
-    path.into()
-}
-
-/// Keeps two starts in one folder apart.
-fn lock_folder(settings: &Settings) -> Result<File, StartError> {
-    let path = settings.data_dir.join("start.lock");
+/// Keeps two starts apart that would make the same: those of one SQLite file, or of one data folder beside Postgres.
+fn lock_start(settings: &Settings) -> Result<File, StartError> {
+    let path = match &settings.database.url {
+        DatabaseUrl::Sqlite(database) => database.with_file_name("start.lock"),
+        DatabaseUrl::Postgres(_) => settings.data_dir.join("start.lock"),
+    };
     lock(&path).map_err(|why| StartError::File { path, why })
 }
 

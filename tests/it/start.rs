@@ -6,3 +6,4 @@ mod postgres;
 mod program;
 mod secrets;
 mod stopping;
+mod undone;

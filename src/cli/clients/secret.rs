@@ -12,7 +12,6 @@ use super::change::change;
 use super::create::old_secret_ends;
 use super::credentials_file::PendingCredentials;
 use super::{Context, Failure, Installation, called, find};
-use crate::app::CREDENTIALS_FILE;
 use crate::cli::output::fields;
 use crate::cli::span;
 use crate::clients::{Client, ClientAuthentication, ResourceId, SecretOrigin};
@@ -126,5 +125,5 @@ fn pending(at: &Installation, client: &Client, secret: &SecretText) -> Result<Pe
         audience: settings.issuer.admin_audience(),
         scope: scopes.to_string(),
     };
-    PendingCredentials::write(&settings.data_dir.join(CREDENTIALS_FILE), &credentials)
+    PendingCredentials::write(at, &credentials)
 }
