@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod failure;
 mod fetch;
+mod health;
 mod input;
 mod installation;
 mod keys;
@@ -67,7 +68,7 @@ enum Verb {
     Serve,
     /// Set up a database once: schema, keys and a first admin client.
     #[command(after_help = setup::INIT_HELP)]
-    Init,
+    Init(setup::InitArguments),
     /// Bring the database to this program's schema.
     #[command(after_help = setup::MIGRATE_HELP)]
     Migrate,
@@ -86,6 +87,9 @@ enum Verb {
     /// Get, read and verify tokens.
     #[command(subcommand)]
     Token(token::Verb),
+    /// Ask a running server whether it is ready.
+    #[command(after_help = health::HELP)]
+    Health(health::Arguments),
     /// Copy the SQLite database, also while it is in use.
     Backup(backup::Arguments),
     /// Print completions for a shell.
@@ -132,13 +136,14 @@ fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
     app::block_on(async {
         match verb {
             Verb::Serve => serve::serve(context).await,
-            Verb::Init => setup::init(context).await,
+            Verb::Init(arguments) => setup::init(context, &arguments).await,
             Verb::Migrate => setup::migrate(context).await,
             Verb::Config(verb) => config::run(context, &verb),
             Verb::Keys(verb) => keys::run(context, verb).await,
             Verb::Clients(verb) => clients::run(context, verb).await,
             Verb::Resources(verb) => resources::run(context, verb).await,
             Verb::Token(verb) => token::run(context, verb).await,
+            Verb::Health(arguments) => health::run(context, &arguments).await,
             Verb::Backup(arguments) => backup::run(context, &arguments).await,
             Verb::Completions(arguments) => completions::run(context, &arguments),
         }

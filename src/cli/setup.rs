@@ -1,15 +1,17 @@
 //! `signet init` and `signet migrate`.
 
+use clap::Args;
 use serde_json::json;
 
 use super::{Context, Failure, quiet_log};
-use crate::app::{self, Opened, Preparation};
+use crate::app::{self, Opened, Preparation, StartError};
 
 pub(super) const INIT_HELP: &str = "\
 Examples:
   SIGNET__DATABASE__URL=postgres://signet@db/signet signet init
+  signet init --if-needed                          for scripts that run before each start
 
-Once for each database. The embedded default needs no `init`: its first start does the same. The credentials of the
+Once for each database; with --if-needed a database that is set up already is left as it is, and that is no failure. The embedded default needs no `init`: its first start does the same. The credentials of the
 first admin client go to `admin-credentials.json` in `data_dir`, and nowhere else.";
 
 pub(super) const MIGRATE_HELP: &str = "\
@@ -18,16 +20,31 @@ Examples:
 
 Starting does this by itself, unless `database.auto_migrate` is false. Run it before replicas of a new version start.";
 
+#[derive(Args)]
+pub(super) struct InitArguments {
+    /// Leave a database that is set up already as it is, and exit with 0.
+    #[arg(long)]
+    if_needed: bool,
+}
+
 /// Sets up a database: what the first start does by itself on the embedded default.
-pub(super) async fn init(context: &Context) -> Result<(), Failure> {
+pub(super) async fn init(context: &Context, arguments: &InitArguments) -> Result<(), Failure> {
     let loaded = context.settings()?;
     let _log = quiet_log(&loaded)?;
     let (settings, parts) = (&loaded.settings, &context.parts);
     let opened = Opened::open(settings, &settings.issuer, parts, Preparation::Initialise).await?;
     let admin = app::initialise(settings, &opened, parts).await;
     opened.store.close().await;
-    let admin = admin?;
+    let admin = match admin {
+        Err(StartError::AlreadyInitialised { database }) if arguments.if_needed => {
+            let result = json!({ "issuer": settings.issuer.as_str(), "database": database, "set_up": false });
+            context.output.result(&result, |_| format!("{database} is set up already."))?;
+            return Ok(());
+        }
+        other => other?,
+    };
     let result = json!({
+        "set_up": true,
         "issuer": settings.issuer.as_str(),
         "database": settings.database.url.to_string(),
         "client_id": admin.client_id.as_str(),

@@ -7,6 +7,7 @@ mod backup;
 mod bad_input;
 mod clients;
 mod config;
+mod health;
 mod help;
 mod home;
 mod keys;

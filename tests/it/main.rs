@@ -6,6 +6,7 @@
 mod app;
 mod assertion;
 mod cli;
+mod deployment;
 mod discovery;
 mod faults;
 mod hostile;

@@ -2,7 +2,7 @@
 
 use super::home::Home;
 
-const VERBS: [&[&str]; 23] = [
+const VERBS: [&[&str]; 24] = [
     &["serve"],
     &["init"],
     &["migrate"],
@@ -24,6 +24,7 @@ const VERBS: [&[&str]; 23] = [
     &["token", "get"],
     &["token", "inspect"],
     &["token", "verify"],
+    &["health"],
     &["backup"],
     &["completions"],
 ];

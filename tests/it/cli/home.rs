@@ -85,7 +85,7 @@ impl Ran {
 pub struct Home {
     pub folder: TempDir,
     pub public: u16,
-    admin: u16,
+    pub admin: u16,
 }
 
 impl Home {

@@ -23,11 +23,11 @@ async fn an_empty_postgres_is_left_alone_until_signet_init() {
     let refused = program.run(&["serve"]);
     assert!(refused.code == Some(1) && refused.err.contains("signet init"), "{refused:?}");
 
-    let done = program.run(&["init", "--json"]);
+    let done = program.run(&["init", "--if-needed", "--json"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     let result: serde_json::Value = serde_json::from_str(&done.out).unwrap();
     let credentials = program.credentials();
-    assert_eq!(result["client_id"], credentials.client_id.as_str());
+    assert_eq!((&result["client_id"], &result["set_up"]), (&credentials.client_id.as_str().into(), &true.into()));
     assert!(!done.out.contains(&credentials.client_secret) && !done.err.contains(&credentials.client_secret));
     let running = program.serve();
     running.admin_token(&credentials).await;
@@ -37,6 +37,11 @@ async fn an_empty_postgres_is_left_alone_until_signet_init() {
     let again = program.run(&["init"]);
     assert_eq!((again.code, again.out.as_str()), (Some(1), ""), "{again:?}");
     assert!(again.err.contains("already") && again.err.contains("roll-secret"), "{}", again.err);
+    // Unless that is what was asked for.
+    let needless = program.run(&["init", "--if-needed", "--json"]);
+    assert_eq!(needless.code, Some(0), "{needless:?}");
+    let result: serde_json::Value = serde_json::from_str(&needless.out).unwrap();
+    assert_eq!((&result["set_up"], result.get("client_id")), (&false.into(), None));
     assert_eq!(program.contents(), files);
     assert_eq!(cluster.psql(&url, "SELECT client_id, secrets FROM clients"), clients);
     running.admin_token(&credentials).await;
