@@ -5,6 +5,7 @@
 //! - [`ports`]: the outside world as the domain sees it
 //! - [`secret`]: secrets, digests, sealing
 //! - [`issuer`]: who we are
+//! - [`audit`]: what was done
 //! - [`keys`]: which key signs
 //! - [`clients`]: who asks, and for what
 //! - [`tokens`]: what we issue
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod clients;
 pub mod config;

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hkdf};
+use aws_lc_rs::{digest, hkdf, hmac};
 use signet_verify::base64url;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -19,6 +19,8 @@ const MASTER_KEY_PREFIX: &str = "signet-master-1:";
 const MASTER_KEY_ID_LABEL: &[u8] = b"signet master key id 1\0";
 const SEALING_SALT: &[u8] = b"signet sealing 1";
 const SEALING_LABEL: &[u8] = b"signet sealing key 1 for ";
+const MAC_SALT: &[u8] = b"signet mac 1";
+const MAC_LABEL: &[u8] = b"signet mac key 1 for ";
 const CLIENT_SECRET_PREFIX: &str = "scs_";
 
 /// Why a secret can't be read, sealed or opened. No message holds any part of a secret.
@@ -309,6 +311,17 @@ impl MasterKey {
         Ok(SecretBytes(buffer))
     }
 
+    /// The subkey that makes and checks codes for `purpose`: HKDF-SHA256 with one label a purpose, apart from those that
+    /// seal.
+    ///
+    /// # Errors
+    /// [`SecretError::Cryptography`] only.
+    pub fn mac_key(&self, purpose: &str) -> Result<MacKey, SecretError> {
+        let mut subkey = Zeroizing::new([0u8; 32]);
+        derive(self.key.as_ref(), MAC_SALT, &[MAC_LABEL, purpose.as_bytes()], subkey.as_mut())?;
+        Ok(MacKey(hmac::Key::new(hmac::HMAC_SHA256, subkey.as_ref())))
+    }
+
     /// HKDF-SHA256 ([RFC 5869](https://www.rfc-editor.org/rfc/rfc5869)) with one label a purpose.
     fn subkey(&self, purpose: &str) -> Result<LessSafeKey, SecretError> {
         let mut subkey = Zeroizing::new([0u8; 32]);
@@ -320,6 +333,32 @@ impl MasterKey {
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MasterKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A key for codes that only its holder can make: HMAC-SHA256
+/// ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104)).
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// The code of `message`.
+    #[must_use]
+    pub fn mac(&self, message: &[u8]) -> [u8; 32] {
+        let mut code = [0; 32];
+        code.copy_from_slice(hmac::sign(&self.0, message).as_ref());
+        code
+    }
+
+    /// Whether `code` is that of `message`, in the same time wherever the two differ.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], code: &[u8]) -> bool {
+        hmac::verify(&self.0, message, code).is_ok()
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(..)")
     }
 }
 
@@ -371,6 +410,18 @@ mod tests {
         derive(&[0x0b; 22], &salt, &[&info], &mut okm).unwrap();
         let expected = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
         assert_eq!(hex(&okm), expected);
+    }
+
+    #[test]
+    fn a_code_is_of_its_message_its_purpose_and_its_master_key() {
+        let key = master(1).mac_key("a").unwrap();
+        let code = key.mac(b"message");
+        assert!(key.verifies(b"message", &code));
+        assert!(!key.verifies(b"messagf", &code));
+        assert!(!key.verifies(b"message", &code[..31]));
+        for other in [master(1).mac_key("b").unwrap(), master(2).mac_key("a").unwrap()] {
+            assert!(!other.verifies(b"message", &code));
+        }
     }
 
     #[test]

@@ -5,11 +5,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
 use tracing::{info, warn};
 
 use super::credentials::{CREDENTIALS_FILE, Credentials};
 use super::files::Existing;
+use super::host::host_name;
 use super::{Opened, Parts, StartError};
+use crate::audit::{Act, By};
 use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
 use crate::config::Settings;
 use crate::ports::StoreError;
@@ -72,7 +75,9 @@ async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Op
     let failed = |why| StartError::File { path: path.clone(), why };
     let written = credentials.write_beside(&path).and_then(|mut pending| pending.publish(Existing::Replace));
     written.map_err(failed)?;
-    match opened.store.found(&client).await? {
+    let by = By::signet(host_name());
+    let entry = by.entry(Act::InstallationInit, client.id.as_str(), json!({ "issuer": opened.issuer.as_str() }));
+    match opened.store.found(&client, &entry).await? {
         Insert::Inserted => Ok(Some(NewAdmin { client_id: client.id, credentials: path })),
         Insert::Exists => {
             std::fs::remove_file(&path).map_err(failed)?;

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::files::{Existing, is_open_to_others, write_secret};
 use super::made::MadeKey;
 use super::{Parts, StartError};
+use crate::audit::Chain;
 use crate::config::Settings;
 use crate::secret::{MasterKey, SecretText};
 use crate::store::sql::SqlStore;
@@ -61,6 +62,22 @@ pub(super) async fn find(
         },
         Err(why) => Err(StartError::File { path: path.clone(), why }),
     }
+}
+
+/// The chain of the audit log under `master`.
+pub(super) fn chain(master: &MasterKey) -> Result<Chain, StartError> {
+    Chain::under(master).map_err(|error| StartError::MasterKey(error.to_string()))
+}
+
+/// Refuses a master key other than the one that the stored keys are sealed under: what it would add to the audit log
+/// could not be verified.
+pub(super) async fn check_is_in_use(store: &SqlStore, master: &MasterKey) -> Result<(), StartError> {
+    let ids = store.master_key_ids().await?;
+    if ids.is_empty() || ids.iter().any(|id| id == master.id()) {
+        return Ok(());
+    }
+    let (needed, have) = (ids.join(", "), master.id());
+    Err(StartError::MasterKey(format!("the stored keys are sealed under {needed}, and the one at hand is {have}")))
 }
 
 /// The key in the file at `path`; `None` when there is no file.

@@ -5,6 +5,7 @@ mod credentials;
 mod files;
 mod first_start;
 mod follower;
+mod host;
 mod listeners;
 mod made;
 mod master_key;
@@ -32,7 +33,8 @@ pub use banner::banner;
 pub use credentials::{CREDENTIALS_FILE, Credentials};
 pub use files::{Existing, PendingSecret};
 pub use first_start::{NewAdmin, initialise};
-pub use opened::{Opened, Preparation, open_database};
+pub use host::{host_name, operator};
+pub use opened::{Opened, Preparation, open_database, open_to_change};
 
 use follower::Follower;
 use listeners::{Bound, Servers};

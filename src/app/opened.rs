@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::credentials::CREDENTIALS_FILE;
 use super::files::{clear_leftovers, lock};
 use super::follower::Follower;
+use super::host::host_name;
 use super::made::Made;
 use super::{Parts, StartError, master_key};
+use crate::audit::By;
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::issuer::Issuer;
@@ -96,6 +98,7 @@ impl Opened {
         let found = master_key::find(settings, &store, parts, preparation != Preparation::Existing).await?;
         made.note_master_key(found.made);
         let master = found.master;
+        let store = store.audited_by(master_key::chain(&master)?);
         // What changes from here on is followed; all that changed before is in what is read next.
         let head = store.changes_after(-1).await?.head;
         let shared = Arc::new(store.clone());
@@ -108,6 +111,7 @@ impl Opened {
                 policy: policy(settings),
                 ed25519_name: settings.keys.eddsa_name,
                 max_clock_skew: MAX_CLOCK_SKEW,
+                by: By::signet(host_name()),
             },
         ));
         if preparation != Preparation::Existing {
@@ -141,6 +145,23 @@ fn lock_start(settings: &Settings) -> Result<File, StartError> {
 /// Opens the database that is there, and nothing else.
 pub async fn open_database(settings: &Settings, parts: &Parts) -> Result<SqlStore, StartError> {
     open_store(settings, parts, Preparation::Existing).await
+}
+
+/// Opens the database that is there to change it: with the master key, under which changes enter the audit log.
+pub async fn open_to_change(settings: &Settings, parts: &Parts) -> Result<SqlStore, StartError> {
+    let store = open_database(settings, parts).await?;
+    let found = async {
+        let master = master_key::find(settings, &store, parts, false).await?.master;
+        master_key::check_is_in_use(&store, &master).await?;
+        master_key::chain(&master)
+    };
+    match found.await {
+        Ok(chain) => Ok(store.audited_by(chain)),
+        Err(error) => {
+            store.close().await;
+            Err(error)
+        }
+    }
 }
 
 async fn open_store(settings: &Settings, parts: &Parts, preparation: Preparation) -> Result<SqlStore, StartError> {

@@ -26,15 +26,35 @@ impl Installation {
 }
 
 impl Context {
-    /// Runs `act` on the database of an installation. Neither the master key nor any signing key is touched.
+    /// Runs `act` on the database of an installation, to read it: neither the master key nor any signing key is touched.
     pub(super) async fn with_store<T>(
         &self,
+        act: impl AsyncFnOnce(&Installation) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.on_store(false, act).await
+    }
+
+    /// Runs `act` on the database of an installation, to change it: the master key enters the changes in the audit log.
+    pub(super) async fn changing_store<T>(
+        &self,
+        act: impl AsyncFnOnce(&Installation) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.on_store(true, act).await
+    }
+
+    async fn on_store<T>(
+        &self,
+        to_change: bool,
         act: impl AsyncFnOnce(&Installation) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let loaded = self.settings()?;
         let _log = quiet_log(&loaded)?;
         check_present(&loaded.settings)?;
-        let store = app::open_database(&loaded.settings, &self.parts).await?;
+        let store = if to_change {
+            app::open_to_change(&loaded.settings, &self.parts).await?
+        } else {
+            app::open_database(&loaded.settings, &self.parts).await?
+        };
         let installation = Installation { settings: loaded.settings, store };
         let done = match check(&installation).await {
             Ok(()) => act(&installation).await,

@@ -116,7 +116,7 @@ async fn create(context: &Context, algorithm: Algorithm, rsa_bits: Option<RsaBit
         .with_keys(async |settings, opened| {
             kept(algorithm, &settings.keys.algorithms)?;
             let bits = rsa_bits.unwrap_or(settings.keys.rsa_bits);
-            Ok(opened.keeper.create(KeySpec::new(algorithm, bits)).await?)
+            Ok(opened.keeper.create(KeySpec::new(algorithm, bits), &context.by()).await?)
         })
         .await?;
     told(context, &key, "is made")
@@ -132,7 +132,7 @@ async fn import(context: &Context, file: &str, wanted: Option<Algorithm>) -> Res
     let key = context
         .with_keys(async |settings, opened| {
             kept(algorithm, &settings.keys.algorithms)?;
-            Ok(opened.keeper.import(pem.expose(), wanted).await?)
+            Ok(opened.keeper.import(pem.expose(), wanted, &context.by()).await?)
         })
         .await?;
     told(context, &key, "is imported")?;

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, Parts};
+use crate::audit::By;
 use crate::config::{Faults, Loaded, Settings};
 
 use failure::{EXIT_CODES, Failure};
@@ -104,6 +105,11 @@ struct Context {
 }
 
 impl Context {
+    /// As whom this command line acts: past the API, with the stores in its hands.
+    fn by(&self) -> By {
+        By::operator(app::operator(), app::host_name())
+    }
+
     fn settings(&self) -> Result<Loaded, Faults> {
         Settings::load(self.config.as_deref(), std::env::vars_os(), Path::new(""))
     }

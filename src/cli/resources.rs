@@ -10,6 +10,7 @@ use signet_verify::Algorithm;
 use super::keys::algorithm;
 use super::output::{fields, plain, table};
 use super::{Context, Failure, Installation, input, registry, span};
+use crate::audit::{Act, Entry};
 use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::config::Settings;
 
@@ -103,26 +104,26 @@ impl Description {
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    context
-        .with_store(async |installation| match verb {
-            Verb::Create { uri, description } => create(context, installation, &uri, &description).await,
-            Verb::List => list(context, installation).await,
-            Verb::Show { uri } => show(context, installation, &uri).await,
-            Verb::Update { uri, description, default_lifetime, default_algorithm } => {
-                let change = |resource: &mut Resource| {
-                    if default_lifetime {
-                        resource.token_lifetime = None;
-                    }
-                    if default_algorithm {
-                        resource.algorithm = None;
-                    }
-                    description.apply(resource)
-                };
-                update(context, installation, &uri, change).await
-            }
-            Verb::Delete { uri, yes } => delete(context, installation, &uri, yes).await,
-        })
-        .await
+    match verb {
+        Verb::List => context.with_store(async |at| list(context, at).await).await,
+        Verb::Show { uri } => context.with_store(async |at| show(context, at, &uri).await).await,
+        Verb::Create { uri, description } => {
+            context.changing_store(async |at| create(context, at, &uri, &description).await).await
+        }
+        Verb::Update { uri, description, default_lifetime, default_algorithm } => {
+            let change = |resource: &mut Resource| {
+                if default_lifetime {
+                    resource.token_lifetime = None;
+                }
+                if default_algorithm {
+                    resource.algorithm = None;
+                }
+                description.apply(resource)
+            };
+            context.changing_store(async |at| update(context, at, &uri, change).await).await
+        }
+        Verb::Delete { uri, yes } => context.changing_store(async |at| delete(context, at, &uri, yes).await).await,
+    }
 }
 
 fn parse(uri: &str, settings: &Settings) -> Result<ResourceId, Failure> {
@@ -157,7 +158,7 @@ async fn create(
     let mut resource = Resource::new(parse(uri, settings)?, "", ScopeSet::default(), installation.now().await?);
     description.apply(&mut resource)?;
     check(&resource, settings)?;
-    match store.insert_resource(&resource).await? {
+    match store.insert_resource(&resource, &entry(context, Act::ResourcesCreate, &resource, settings)).await? {
         Insert::Inserted => {}
         Insert::Exists => {
             return Err(Failure::Refused(format!(
@@ -232,7 +233,7 @@ async fn update(
         }
         resource.version += 1;
         resource.updated_at = installation.now().await?;
-        match store.update_resource(&resource).await? {
+        match store.update_resource(&resource, &entry(context, Act::ResourcesUpdate, &resource, settings)).await? {
             Swap::Swapped => {
                 let view = ResourceView::of(&resource, settings);
                 context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
@@ -258,13 +259,20 @@ async fn delete(context: &Context, installation: &Installation, uri: &str, yes: 
         return Err(in_use(&named_by));
     }
     input::confirm(yes, &format!("Delete the resource {}?", plain(uri)))?;
-    match installation.store.delete_resource(&resource.id).await? {
+    let entry = entry(context, Act::ResourcesDelete, &resource, &installation.settings);
+    match installation.store.delete_resource(&resource.id, &entry).await? {
         // Deleted by someone else meanwhile: it is gone as was asked.
         Removal::Removed | Removal::Absent => {}
         Removal::InUse => return Err(in_use(&registry::clients_naming(installation, &resource.id).await?)),
     }
     let result = json!({ "resource": uri, "deleted": true });
     Ok(context.output.result(&result, |_| format!("The resource {} is deleted.", plain(uri)))?)
+}
+
+/// What goes into the audit log when `act` is done to `resource`.
+fn entry(context: &Context, act: Act, resource: &Resource, settings: &Settings) -> Entry {
+    let subject = resource.id.audience(&settings.issuer).into_owned();
+    context.by().entry(act, subject, json!({ "resource": ResourceView::of(resource, settings) }))
 }
 
 fn check_not_reserved(resource: &Resource) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use tracing::error;
 
 use super::{Client, ClientId, Resource, ResourceId};
+use crate::audit::Entry;
 use crate::issuer::Issuer;
 use crate::ports::{Clock, StoreError, Timestamp};
 
@@ -52,7 +53,8 @@ pub enum Removal {
     InUse,
 }
 
-/// Where clients are kept. Every change moves the change feed in the same transaction.
+/// Where clients are kept. Every change moves the change feed and appends its entry to the audit log in the same
+/// transaction.
 #[async_trait]
 pub trait ClientStore: Send + Sync {
     /// The client of that identifier, with its secrets' digests; `None` when there is none.
@@ -62,18 +64,18 @@ pub trait ClientStore: Send + Sync {
     async fn list_clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, StoreError>;
 
     /// Stores a new client. A resource it names that does not exist is [`StoreError::Refused`].
-    async fn insert_client(&self, client: &Client) -> Result<Insert, StoreError>;
+    async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError>;
 
     /// Stores `client` if the stored version is `client.version - 1`. A resource it names that does not exist is
     /// [`StoreError::Refused`].
-    async fn update_client(&self, client: &Client) -> Result<Swap, StoreError>;
+    async fn update_client(&self, client: &Client, entry: &Entry) -> Result<Swap, StoreError>;
 
     /// Removes the client with its secrets.
-    async fn delete_client(&self, id: &ClientId) -> Result<Removal, StoreError>;
+    async fn delete_client(&self, id: &ClientId, entry: &Entry) -> Result<Removal, StoreError>;
 }
 
-/// Where resources are kept; the admin resource is not among them. Every change moves the change feed in the same
-/// transaction.
+/// Where resources are kept; the admin resource is not among them. Every change moves the change feed and appends its
+/// entry to the audit log in the same transaction.
 #[async_trait]
 pub trait ResourceStore: Send + Sync {
     /// All resources by ascending identifier; one that can't be read is [`StoreError::Corrupt`] in its place.
@@ -85,13 +87,13 @@ pub trait ResourceStore: Send + Sync {
     }
 
     /// Stores a new resource.
-    async fn insert_resource(&self, resource: &Resource) -> Result<Insert, StoreError>;
+    async fn insert_resource(&self, resource: &Resource, entry: &Entry) -> Result<Insert, StoreError>;
 
     /// Stores `resource` if the stored version is `resource.version - 1`.
-    async fn update_resource(&self, resource: &Resource) -> Result<Swap, StoreError>;
+    async fn update_resource(&self, resource: &Resource, entry: &Entry) -> Result<Swap, StoreError>;
 
     /// Removes the resource, unless a client names it ([`Removal::InUse`]).
-    async fn delete_resource(&self, id: &ResourceId) -> Result<Removal, StoreError>;
+    async fn delete_resource(&self, id: &ResourceId, entry: &Entry) -> Result<Removal, StoreError>;
 }
 
 #[derive(Default)]

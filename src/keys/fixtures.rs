@@ -13,8 +13,14 @@ use signet_verify::{Algorithm, PublicJwk, PublicKey};
 use super::plan::Candidate;
 use super::states::{Key, KeyState, KeyTable, Kid, Origin, Purpose};
 use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
+use crate::audit::{By, Entry};
 use crate::ports::{Clock, StoreError, Timestamp};
 use crate::secret::Sealed;
+
+/// An operator, on whose behalf tests act.
+pub(crate) fn by() -> By {
+    By::operator("tester", "test")
+}
 
 /// A public key that is told from every other by `seed`. It is on Ed25519 whatever it is said to be for: the tests that
 /// use it never sign.
@@ -86,6 +92,8 @@ pub(crate) struct MemoryStore {
     pub(crate) down: AtomicBool,
     /// So many commits are answered as if another replica had come first.
     pub(crate) races: AtomicUsize,
+    /// What was entered in the audit log.
+    pub(crate) entries: Mutex<Vec<Entry>>,
 }
 
 impl MemoryStore {
@@ -96,6 +104,7 @@ impl MemoryStore {
             loads: AtomicUsize::new(0),
             down: AtomicBool::new(false),
             races: AtomicUsize::new(0),
+            entries: Mutex::default(),
         })
     }
 
@@ -120,7 +129,13 @@ impl KeyStore for MemoryStore {
         Ok(StoredKeys { table, sealed, now: self.clock.now() })
     }
 
-    async fn commit(&self, _purpose: Purpose, expected_version: i64, change: &KeyChange) -> Result<Commit, StoreError> {
+    async fn commit(
+        &self,
+        _purpose: Purpose,
+        expected_version: i64,
+        change: &KeyChange,
+        entry: &Entry,
+    ) -> Result<Commit, StoreError> {
         self.check_up()?;
         let raced = |left: usize| left.checked_sub(1);
         if self.races.fetch_update(Ordering::SeqCst, Ordering::SeqCst, raced).is_ok() {
@@ -142,6 +157,7 @@ impl KeyStore for MemoryStore {
         sealed.retain(|(kid, _)| table.find(kid).unwrap().state.is_published());
         table.version += 1;
         table.acted_at = Some(change.acted_at);
+        self.entries.lock().unwrap().push(entry.clone());
         Ok(Commit::Done { version: table.version })
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use signet_verify::Algorithm;
 use tokio::sync::Mutex;
 
@@ -18,8 +19,9 @@ use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::ring::{KeyRing, Ring, open_signer};
 use super::rotation::{self, Action, Policy, Step, SweepRefused};
 use super::signer::Ed25519Name;
-use super::states::{Key, KeySpec, KeyTable, Purpose};
+use super::states::{Key, KeySpec, KeyTable, Origin, Purpose};
 use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
+use crate::audit::{Act, By, Entry};
 use crate::ports::{Clock, Entropy, StoreError, Timestamp};
 use crate::secret::MasterKey;
 
@@ -35,6 +37,8 @@ pub struct KeeperSettings {
     pub ed25519_name: Ed25519Name,
     /// How far this machine's clock may be from the store's.
     pub max_clock_skew: Duration,
+    /// As whom this replica does what is due with time.
+    pub by: By,
 }
 
 /// Why keys are not kept.
@@ -86,6 +90,39 @@ impl Wish<'_> {
             Self::Rotate { algorithm, force } => rotation::rotate_now(table, policy, *algorithm, now, *force),
         }
     }
+
+    /// What goes into the audit log when `actions` are carried out by `change`.
+    fn entry(&self, by: &By, actions: &[Action], change: &KeyChange) -> Entry {
+        let (act, subject) = match self {
+            Self::Sweep => (Act::KeysSweep, String::new()),
+            Self::Add { key, .. } if key.origin == Origin::Imported => (Act::KeysImport, key.kid.to_string()),
+            Self::Add { key, .. } => (Act::KeysCreate, key.kid.to_string()),
+            Self::Rotate { algorithm, .. } => (Act::KeysRotate, algorithm.name().to_owned()),
+        };
+        by.entry(act, subject, json!({ "steps": told(actions, change) }))
+    }
+}
+
+/// The steps of a change, for the audit log.
+fn told(actions: &[Action], change: &KeyChange) -> Vec<Value> {
+    let published = change.insert.iter().map(|(key, _)| {
+        let Key { kid, algorithm, state, reason, .. } = key;
+        json!({"step": "publish", "kid": kid.as_str(), "algorithm": algorithm.name(), "state": state.name(), "why": reason})
+    });
+    let step = |Action { step, reason }: &Action| {
+        let (name, kid) = match step {
+            // Told as what was published.
+            Step::Generate { .. } | Step::Add { .. } => return None,
+            Step::Activate { kid, forced: true } => ("activate early", kid),
+            Step::Activate { kid, .. } => ("activate", kid),
+            Step::Retire { kid, .. } => ("retire", kid),
+            Step::Withdraw { kid } => ("withdraw", kid),
+            Step::Expire { kid } => ("expire", kid),
+            Step::RaiseLifetime { kid, .. } => ("raise lifetime", kid),
+        };
+        Some(json!({ "step": name, "kid": kid.as_str(), "why": reason }))
+    };
+    published.chain(actions.iter().filter_map(step)).collect()
 }
 
 /// Keeps the signing keys of one replica.
@@ -151,27 +188,27 @@ impl KeyKeeper {
         if self.clock.now().millis() < self.due.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
-        Ok(self.carry_out(&Wish::Sweep).await?.0)
+        Ok(self.carry_out(&Wish::Sweep, &self.settings.by).await?.0)
     }
 
     /// Imports the private key in `pem` and returns it as it stands in the table.
     ///
     /// # Errors
     /// When the PEM is refused, the key is known already, its algorithm is not kept ready, or the store fails.
-    pub async fn import(&self, pem: &str, wanted: Option<Algorithm>) -> Result<Key, KeeperError> {
+    pub async fn import(&self, pem: &str, wanted: Option<Algorithm>, by: &By) -> Result<Key, KeeperError> {
         let key = import_pem(pem, wanted)?;
-        self.add(&key, "imported by an operator").await
+        self.add(&key, "imported by an operator", by).await
     }
 
     /// Makes one more key of `spec` and returns it as it stands in the table.
     ///
     /// # Errors
     /// When its algorithm is not kept ready, or the store fails.
-    pub async fn create(&self, spec: KeySpec) -> Result<Key, KeeperError> {
+    pub async fn create(&self, spec: KeySpec, by: &By) -> Result<Key, KeeperError> {
         let algorithm = spec.algorithm();
         self.settings.policy.spec(algorithm).ok_or(SweepRefused::NotKept(algorithm))?;
         let key = self.generate(&[spec]).await?.pop().ok_or(KeeperError::Interrupted)?;
-        self.add(&key, "made for an operator").await
+        self.add(&key, "made for an operator", by).await
     }
 
     /// Rotates `algorithm` now, whatever the age of its active key.
@@ -179,12 +216,12 @@ impl KeyKeeper {
     /// # Errors
     /// [`SweepRefused::NotPropagated`] with the moment when it becomes possible without `force`, and as for
     /// [`Self::sweep`].
-    pub async fn rotate(&self, algorithm: Algorithm, force: bool) -> Result<Vec<Action>, KeeperError> {
-        Ok(self.carry_out(&Wish::Rotate { algorithm, force }).await?.0)
+    pub async fn rotate(&self, algorithm: Algorithm, force: bool, by: &By) -> Result<Vec<Action>, KeeperError> {
+        Ok(self.carry_out(&Wish::Rotate { algorithm, force }, by).await?.0)
     }
 
-    async fn add(&self, key: &NewKey, reason: &str) -> Result<Key, KeeperError> {
-        let (_, table) = self.carry_out(&Wish::Add { key, reason }).await?;
+    async fn add(&self, key: &NewKey, reason: &str, by: &By) -> Result<Key, KeeperError> {
+        let (_, table) = self.carry_out(&Wish::Add { key, reason }, by).await?;
         let unknown = || PlanRefused::UnknownKey(key.kid.clone());
         Ok(table.find(&key.kid).cloned().ok_or_else(unknown)?)
     }
@@ -215,7 +252,7 @@ impl KeyKeeper {
     }
 
     /// Plans and commits, again when another replica came first. Answers the steps taken and the table after them.
-    async fn carry_out(&self, wish: &Wish<'_>) -> Result<(Vec<Action>, KeyTable), KeeperError> {
+    async fn carry_out(&self, wish: &Wish<'_>, by: &By) -> Result<(Vec<Action>, KeyTable), KeeperError> {
         let _changing = self.changing.lock().await;
         let policy = &self.settings.policy;
         let mut made: Vec<NewKey> = Vec::new();
@@ -236,7 +273,8 @@ impl KeyKeeper {
             let candidates = self.seal(wish, &made)?;
             let (table, change) = plan(&stored.table, policy, &actions, candidates, stored.now)?;
             let version = stored.table.version;
-            match self.store.commit(Purpose::Signing, version, &change).await? {
+            let entry = wish.entry(by, &actions, &change);
+            match self.store.commit(Purpose::Signing, version, &change, &entry).await? {
                 Commit::Done { version } => {
                     report(&actions, &change);
                     // The change is made, whatever becomes of this replica's own ring: the next poll refreshes it.

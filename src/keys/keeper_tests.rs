@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use signet_verify::Algorithm::{self, Ed25519, Es256, Rs256};
 
-use super::fixtures::{HeldClock, MemoryStore};
+use super::fixtures::{HeldClock, MemoryStore, by};
 use super::import::ImportRefused;
 use super::keeper::{KeeperError, KeeperSettings, KeyKeeper};
 use super::material::KeyError;
@@ -17,6 +17,7 @@ use super::ring::NotSigning;
 use super::rotation::{Policy, SweepRefused};
 use super::signer::Ed25519Name;
 use super::states::{KeySpec, KeyState, Origin, RsaBits};
+use crate::audit::By;
 use crate::ports::{Clock, Entropy, SystemEntropy, Timestamp};
 use crate::secret::{MasterKey, SecretError};
 
@@ -52,8 +53,12 @@ impl Setting {
             skew: MINUTE,
             longest_lifetime: MINUTE * 5,
         };
-        let settings =
-            KeeperSettings { policy, ed25519_name: Ed25519Name::Ed25519, max_clock_skew: Duration::from_secs(1) };
+        let settings = KeeperSettings {
+            policy,
+            ed25519_name: Ed25519Name::Ed25519,
+            max_clock_skew: Duration::from_secs(1),
+            by: By::signet("test"),
+        };
         let master = MasterKey::parse(&self.master).unwrap();
         KeyKeeper::new(self.store.clone(), clock, entropy, master, settings)
     }
@@ -190,7 +195,7 @@ async fn clocks_that_are_apart_stop_changes_and_confirmation() {
     for apart in [-1_001, 1_001] {
         clock.set(Timestamp::from_millis(setting.clock.now().millis() + apart));
         assert!(matches!(keeper.refresh().await, Err(KeeperError::ClockApart { .. })));
-        assert!(matches!(keeper.create(KeySpec::Es256).await, Err(KeeperError::ClockApart { .. })));
+        assert!(matches!(keeper.create(KeySpec::Es256, &by()).await, Err(KeeperError::ClockApart { .. })));
     }
     clock.set(Timestamp::from_millis(setting.clock.now().millis() + 1_000));
     keeper.refresh().await.unwrap();
@@ -242,20 +247,20 @@ async fn an_imported_key_is_published_at_once_and_signs_in_its_turn() {
     let setting = Setting::new(&[KeySpec::Es256]);
     let keeper = setting.keeper();
     keeper.sweep().await.unwrap();
-    let key = keeper.import(pem::P256_SEC1, None).await.unwrap();
+    let key = keeper.import(pem::P256_SEC1, None, &by()).await.unwrap();
     assert_eq!(key.origin, Origin::Imported);
     assert_eq!(key.state, KeyState::Pending { usable_from: START.plus(MINUTE * 15) });
     assert_eq!(keeper.ring().jwks().key_count(), 3);
-    let again = keeper.import(pem::P256_PKCS8, None).await;
+    let again = keeper.import(pem::P256_PKCS8, None, &by()).await;
     assert!(matches!(again, Err(KeeperError::Plan(PlanRefused::KnownKey { .. }))));
-    let refused = keeper.import(pem::ED25519_PKCS8, None).await;
+    let refused = keeper.import(pem::ED25519_PKCS8, None, &by()).await;
     assert!(matches!(refused, Err(KeeperError::Refused(SweepRefused::NotKept(Ed25519)))));
-    let refused = keeper.import(pem::PUBLIC, None).await;
+    let refused = keeper.import(pem::PUBLIC, None, &by()).await;
     assert!(matches!(refused, Err(KeeperError::Import(ImportRefused::NotPrivate(_)))));
     assert_eq!(setting.states(), "active pending pending");
-    keeper.rotate(Es256, false).await.unwrap();
+    keeper.rotate(Es256, false, &by()).await.unwrap();
     setting.clock.advance(MINUTE * 15);
-    keeper.rotate(Es256, false).await.unwrap();
+    keeper.rotate(Es256, false, &by()).await.unwrap();
     assert_eq!(setting.signs(&keeper, Es256), key.kid.as_str());
 }
 
@@ -263,7 +268,7 @@ async fn an_imported_key_is_published_at_once_and_signs_in_its_turn() {
 async fn a_key_imported_before_anything_else_is_the_first_to_sign() {
     let setting = Setting::new(&[KeySpec::Es256, KeySpec::Ed25519]);
     let keeper = setting.keeper();
-    let key = keeper.import(pem::ED25519_PKCS8, None).await.unwrap();
+    let key = keeper.import(pem::ED25519_PKCS8, None, &by()).await.unwrap();
     assert_eq!(key.state, KeyState::Active { since: START });
     assert_eq!(setting.states(), "active active pending pending");
     assert_eq!(setting.signs(&keeper, Ed25519), key.kid.as_str());
@@ -276,9 +281,9 @@ async fn an_operator_makes_a_key_of_a_size_of_its_own() {
     let setting = Setting::new(&[KeySpec::Rs256(RsaBits::B2048)]);
     let keeper = setting.keeper();
     keeper.sweep().await.unwrap();
-    let refused = keeper.create(KeySpec::Ps256(RsaBits::B2048)).await;
+    let refused = keeper.create(KeySpec::Ps256(RsaBits::B2048), &by()).await;
     assert!(matches!(refused, Err(KeeperError::Refused(SweepRefused::NotKept(Algorithm::Ps256)))));
-    let key = keeper.create(KeySpec::Rs256(RsaBits::B3072)).await.unwrap();
+    let key = keeper.create(KeySpec::Rs256(RsaBits::B3072), &by()).await.unwrap();
     let signet_verify::PublicKey::Rsa { n, .. } = key.public.key else { panic!("not RSA") };
     assert_eq!(n.len() * 8, 3072);
     setting.signs(&keeper, Rs256);

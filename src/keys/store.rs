@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 
 use super::states::{Key, KeyTable, Kid, Purpose};
+use crate::audit::Entry;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
 
@@ -17,12 +18,18 @@ pub trait KeyStore: Send + Sync {
     /// [`StoreError::Corrupt`] and names the row; it is never left out.
     async fn load(&self, purpose: Purpose) -> Result<StoredKeys, StoreError>;
 
-    /// Applies `change` whole if the table is still of `expected_version`, and moves the change counter that running
-    /// servers poll. Raced by another change: nothing is written, and the answer is [`Commit::Raced`]. An inserted
+    /// Applies `change` whole if the table is still of `expected_version`, appends `entry` to the audit log, and moves the
+    /// change counter that running servers poll. Raced by another change: nothing is written, and the answer is [`Commit::Raced`]. An inserted
     /// `kid` that exists already, in whatever state or purpose, is refused with [`StoreError::Refused`], and so is an
     /// updated one that does not exist; then nothing is written either. When the error is
     /// [`StoreError::Unavailable`], the change may have been applied: load again before acting.
-    async fn commit(&self, purpose: Purpose, expected_version: i64, change: &KeyChange) -> Result<Commit, StoreError>;
+    async fn commit(
+        &self,
+        purpose: Purpose,
+        expected_version: i64,
+        change: &KeyChange,
+        entry: &Entry,
+    ) -> Result<Commit, StoreError>;
 }
 
 /// A snapshot of the keys of a purpose.

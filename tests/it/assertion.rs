@@ -470,7 +470,10 @@ async fn a_client_that_rolls_its_key_is_followed() {
         let client = scene.world.opened.store.load_client(&id).await.unwrap().unwrap();
         let metadata: ClientMetadata = serde_json::from_value(metadata(&keys, None)).unwrap();
         let changed = metadata.replace(client, &scene.world.opened.issuer, scene.installation.clock.now()).unwrap();
-        assert_eq!(scene.world.opened.store.update_client(&changed).await.unwrap(), Swap::Swapped);
+        assert_eq!(
+            scene.world.opened.store.update_client(&changed, &crate::world::entry()).await.unwrap(),
+            Swap::Swapped
+        );
         let old = if keys.len() == 2 { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
         eventually(async || {
             let new = scene.ask(&next.sign(&scene.claims())).await.status;

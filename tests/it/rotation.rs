@@ -13,6 +13,7 @@ use signet_verify::{Algorithm, Compact, Jwks, Policy, verify};
 use crate::app::{Answer, Backend, Installation, Signet};
 use crate::postgres::Postgres;
 use crate::stopped::Stopped;
+use crate::world::by;
 use crate::world::{ORDERS, World, eventually, shop};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -358,7 +359,7 @@ async fn nothing_is_changed_by_a_clock_that_was_set_back() {
     let before = table(&installation).await;
 
     clock.set_back(HOUR);
-    let refused = world.opened.keeper.rotate(Algorithm::Es256, true).await;
+    let refused = world.opened.keeper.rotate(Algorithm::Es256, true, &by()).await;
     assert!(
         matches!(refused, Err(KeeperError::Refused(SweepRefused::ClockWentBack { .. }))),
         "an operator's wish counts no more: {refused:?}"

@@ -2,6 +2,7 @@
 //!
 //! Each test is a function of a [`Database`]; [`contract!`] makes a test of each backend of it.
 
+mod audit;
 mod backup;
 mod changes;
 mod clients;
@@ -17,15 +18,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use signet::audit::Chain;
 use signet::clients::{Client, ClientId, ClientMetadata, Insert, Resource, ResourceId, ResourceStore, ScopeSet};
 use signet::issuer::Issuer;
 use signet::ports::{Clock, StoreError, Timestamp};
+use signet::secret::MasterKey;
 use signet::store::sql::{DatabaseUrl, Options, SqlStore};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tempfile::TempDir;
 
 use crate::app::{Backend, HeldClock};
 use crate::postgres::Postgres;
+pub use crate::world::entry;
 
 /// Makes a test of each backend of functions of a `&Database`.
 macro_rules! contract {
@@ -45,6 +49,12 @@ macro_rules! contract {
     };
 }
 pub(crate) use contract;
+
+/// The master key of every test here.
+pub fn chain() -> Chain {
+    let master = format!("signet-master-1:{}", "A".repeat(43));
+    Chain::under(&MasterKey::parse(&master).unwrap()).unwrap()
+}
 
 /// An empty database that any number of stores may open.
 #[derive(Clone)]
@@ -89,7 +99,7 @@ impl Database {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let url = DatabaseUrl::parse(&self.url, self.folder.path()).unwrap();
         let options = Options { url, max_connections: 10, timeout, create: true };
-        SqlStore::open(&options, Arc::new(self.clock.clone())).await
+        Ok(SqlStore::open(&options, Arc::new(self.clock.clone())).await?.audited_by(chain()))
     }
 
     /// Opens it without its schema.
@@ -146,7 +156,7 @@ pub fn resource(identifier: &str, now: Timestamp) -> Resource {
 /// Stores a resource of that identifier.
 pub async fn registered(store: &SqlStore, identifier: &str, now: Timestamp) -> Resource {
     let resource = resource(identifier, now);
-    assert_eq!(store.insert_resource(&resource).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_resource(&resource, &entry()).await.unwrap(), Insert::Inserted);
     resource
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use signet::app::{Opened, Preparation};
+use signet::audit::{Act, By, Entry};
 use signet::clients::{
     ClientId, ClientMetadata, ClientStore, Insert, Resource, ResourceId, ResourceStore, ScopeSet, SecretOrigin, Swap,
 };
@@ -15,6 +16,16 @@ use crate::app::{Installation, Signet};
 pub const ORDERS: &str = "https://orders.example";
 /// Another one.
 pub const BILLING: &str = "https://billing.example";
+
+/// The operator, on whose behalf tests act.
+pub fn by() -> By {
+    By::operator("tester", "test").because("a test")
+}
+
+/// What such an act leaves in the audit log, where a test does not look at it.
+pub fn entry() -> Entry {
+    by().entry(Act::ClientsUpdate, "test", json!({}))
+}
 
 /// Registers things beside a running issuer.
 pub struct World {
@@ -39,7 +50,7 @@ impl World {
         let mut resource = Resource::new(id, "", ScopeSet::parse(scopes).unwrap(), self.clock.now());
         more(&mut resource);
         resource.check(Duration::from_secs(3600), &signet_verify::Algorithm::ALL).unwrap();
-        assert_eq!(self.opened.store.insert_resource(&resource).await.unwrap(), Insert::Inserted);
+        assert_eq!(self.opened.store.insert_resource(&resource, &entry()).await.unwrap(), Insert::Inserted);
     }
 
     /// Registers a client and returns its secret, if it has one.
@@ -52,7 +63,7 @@ impl World {
                 Ok((client, secret)) => (client, secret.expose().to_owned()),
                 Err(_) => (client, String::new()),
             };
-        assert_eq!(self.opened.store.insert_client(&client).await.unwrap(), Insert::Inserted);
+        assert_eq!(self.opened.store.insert_client(&client, &entry()).await.unwrap(), Insert::Inserted);
         secret
     }
 
@@ -60,7 +71,7 @@ impl World {
     pub async fn set_enabled(&self, id: &str, enabled: bool) {
         let client = self.opened.store.load_client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
         let changed = client.with_enabled(enabled, self.clock.now());
-        assert_eq!(self.opened.store.update_client(&changed).await.unwrap(), Swap::Swapped);
+        assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
     }
 
     /// Rolls a client's secret.
@@ -68,7 +79,7 @@ impl World {
         let client = self.opened.store.load_client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
         let (changed, secret) =
             client.roll_secret(SecretOrigin::Issued, overlap, &SystemEntropy, self.clock.now()).unwrap();
-        assert_eq!(self.opened.store.update_client(&changed).await.unwrap(), Swap::Swapped);
+        assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
         secret.expose().to_owned()
     }
 }

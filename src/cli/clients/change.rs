@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::view::ClientView;
 use super::{Context, Failure, Installation, called, find, input};
+use crate::audit::Act;
 use crate::clients::{Client, ClientAuthentication, ClientMetadata, ClientStore, Removal, Swap};
 use crate::ports::Timestamp;
 
@@ -13,14 +14,18 @@ const ATTEMPTS: usize = 8;
 /// Stores what `change` makes of the client `id` at the store's time, and returns both that and what `change` has to
 /// tell. A change that another process came before is made to the newer version.
 pub(super) async fn change<T>(
+    context: &Context,
     installation: &Installation,
+    act: Act,
     id: &str,
     change: impl Fn(Client, Timestamp) -> Result<(Client, T), Failure>,
 ) -> Result<(Client, T), Failure> {
     for _ in 0..ATTEMPTS {
         let client = find::by_id(installation, id).await?;
         let (next, told) = change(client, installation.now().await?)?;
-        match installation.store.update_client(&next).await? {
+        let detail = json!({ "client": ClientMetadata::of(&next, &installation.settings.issuer) });
+        let entry = context.by().entry(act, next.id.as_str(), detail);
+        match installation.store.update_client(&next, &entry).await? {
             Swap::Swapped => return Ok((next, told)),
             Swap::Raced => {}
         }
@@ -35,7 +40,7 @@ pub(super) async fn update(
     metadata: &ClientMetadata,
 ) -> Result<(), Failure> {
     let issuer = &installation.settings.issuer;
-    let (client, ()) = change(installation, id, |client, now| {
+    let (client, ()) = change(context, installation, Act::ClientsUpdate, id, |client, now| {
         Ok((metadata.replace(client, issuer, now).map_err(Failure::refused)?, ()))
     })
     .await?;
@@ -55,7 +60,8 @@ pub(super) async fn enable(
     id: &str,
     enabled: bool,
 ) -> Result<(), Failure> {
-    let (client, was) = change(installation, id, |client, now| {
+    let act = if enabled { Act::ClientsEnable } else { Act::ClientsDisable };
+    let (client, was) = change(context, installation, act, id, |client, now| {
         let was = client.enabled;
         Ok((client.with_enabled(enabled, now), was))
     })
@@ -73,7 +79,8 @@ pub(super) async fn delete(context: &Context, installation: &Installation, id: &
     let client = find::by_id(installation, id).await?;
     let called = called(client.id.as_str(), &client.name);
     input::confirm(yes, &format!("Delete the client {called}?"))?;
-    match installation.store.delete_client(&client.id).await? {
+    let entry = context.by().entry(Act::ClientsDelete, client.id.as_str(), json!({ "client_name": client.name }));
+    match installation.store.delete_client(&client.id, &entry).await? {
         // Deleted by someone else meanwhile: it is gone as was asked.
         Removal::Removed | Removal::Absent => {}
         Removal::InUse => return Err(Failure::Refused(format!("the client {called} is still in use"))),

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use super::view::ClientView;
 use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
+use crate::audit::Act;
 use crate::cli::output::fields;
 use crate::cli::registry;
 use crate::clients::{
@@ -127,7 +129,9 @@ pub(super) async fn run(
             (client, Some(secret))
         }
     };
-    match installation.store.insert_client(&client).await? {
+    let detail = json!({ "client": ClientMetadata::of(&client, issuer) });
+    let entry = context.by().entry(Act::ClientsCreate, client.id.as_str(), detail);
+    match installation.store.insert_client(&client, &entry).await? {
         Insert::Inserted => {}
         Insert::Exists => {
             return Err(Failure::Refused(format!(

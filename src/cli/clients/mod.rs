@@ -87,18 +87,22 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(arguments) => {
             let metadata = arguments.metadata()?;
-            context.with_store(async |at| create::run(context, at, &arguments, &metadata).await).await
+            context.changing_store(async |at| create::run(context, at, &arguments, &metadata).await).await
         }
         Verb::Update { id, metadata } => {
             let metadata: ClientMetadata = input::json(&metadata, MOST_METADATA)?;
-            context.with_store(async |at| change::update(context, at, &id, &metadata).await).await
+            context.changing_store(async |at| change::update(context, at, &id, &metadata).await).await
         }
         Verb::List => context.with_store(async |at| list(context, at).await).await,
         Verb::Show { id, metadata } => context.with_store(async |at| show(context, at, &id, metadata).await).await,
-        Verb::RollSecret(arguments) => context.with_store(async |at| secret::run(context, at, &arguments).await).await,
-        Verb::Disable { id } => context.with_store(async |at| change::enable(context, at, &id, false).await).await,
-        Verb::Enable { id } => context.with_store(async |at| change::enable(context, at, &id, true).await).await,
-        Verb::Delete { id, yes } => context.with_store(async |at| change::delete(context, at, &id, yes).await).await,
+        Verb::RollSecret(arguments) => {
+            context.changing_store(async |at| secret::run(context, at, &arguments).await).await
+        }
+        Verb::Disable { id } => context.changing_store(async |at| change::enable(context, at, &id, false).await).await,
+        Verb::Enable { id } => context.changing_store(async |at| change::enable(context, at, &id, true).await).await,
+        Verb::Delete { id, yes } => {
+            context.changing_store(async |at| change::delete(context, at, &id, yes).await).await
+        }
     }
 }
 

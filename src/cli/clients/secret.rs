@@ -12,6 +12,7 @@ use super::change::change;
 use super::create::old_secret_ends;
 use super::credentials_file::PendingCredentials;
 use super::{Context, Failure, Installation, called, find};
+use crate::audit::Act;
 use crate::cli::output::fields;
 use crate::cli::span;
 use crate::clients::{Client, ClientAuthentication, ResourceId, SecretOrigin};
@@ -66,7 +67,7 @@ pub(super) async fn run(context: &Context, at: &Installation, arguments: &Argume
         Some(overlap) => overlap,
         None => at.settings.clients.secret_overlap,
     };
-    let (client, (secret, pending)) = change(at, client.id.as_str(), |client, now| {
+    let (client, (secret, pending)) = change(context, at, Act::ClientsRollSecret, client.id.as_str(), |client, now| {
         let entropy = context.parts.entropy.as_ref();
         let (client, secret) =
             client.roll_secret(SecretOrigin::Issued, overlap, entropy, now).map_err(Failure::refused)?;

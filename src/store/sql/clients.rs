@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::changes::CLIENT;
-use super::{SqlStore, check_text, in_write, note_change, on_pool, read_rows, store_error};
+use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_rows, store_error};
+use crate::audit::Entry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
     SecretMethod, SecretOrigin, StoredSecret, Swap,
@@ -263,10 +264,10 @@ impl SqlStore {
 
     /// Completes the first start: stores the first admin client, and that this is done, together.
     /// [`Insert::Exists`] when another process was first; nothing changed then.
-    pub async fn found(&self, admin: &Client) -> Result<Insert, StoreError> {
+    pub async fn found(&self, admin: &Client, entry: &Entry) -> Result<Insert, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, admin.id.as_str());
                 let done = sqlx::query("INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
                     .bind(FOUNDED)
@@ -278,7 +279,9 @@ impl SqlStore {
                     return Ok(Insert::Exists);
                 }
                 insert_client!(tx, admin);
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Insert::Inserted)
         })
         .await
@@ -309,23 +312,25 @@ impl ClientStore for SqlStore {
         .await
     }
 
-    async fn insert_client(&self, client: &Client) -> Result<Insert, StoreError> {
+    async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, client.id.as_str());
                 insert_client!(tx, client);
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Insert::Inserted)
         })
         .await
     }
 
-    async fn update_client(&self, client: &Client) -> Result<Swap, StoreError> {
+    async fn update_client(&self, client: &Client, entry: &Entry) -> Result<Swap, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
             let row = ClientRow::of(client)?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, client.id.as_str());
                 let done = bind_row!(UPDATE, row).execute(&mut *tx).await.map_err(store_error)?;
                 if done.rows_affected() == 0 {
@@ -333,22 +338,26 @@ impl ClientStore for SqlStore {
                 }
                 sqlx::query(UNLINK).bind(client.id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
                 link_resources!(tx, client);
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Swap::Swapped)
         })
         .await
     }
 
-    async fn delete_client(&self, id: &ClientId) -> Result<Removal, StoreError> {
+    async fn delete_client(&self, id: &ClientId, entry: &Entry) -> Result<Removal, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, id.as_str());
                 let done = sqlx::query(DELETE).bind(id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
                 if done.rows_affected() == 0 {
                     return Ok(Removal::Absent);
                 }
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Removal::Removed)
         })
         .await

@@ -49,7 +49,7 @@ impl SqlStore {
             DatabaseUrl::Sqlite(path) => open_sqlite(path, options).await?,
             DatabaseUrl::Postgres(url) => open_postgres(url, options).await?,
         };
-        let store = Self { pool, clock, timeout: options.timeout };
+        let store = Self { pool, clock, timeout: options.timeout, chain: None, audit_head: Arc::default() };
         store.check_durability().await?;
         Ok(store)
     }

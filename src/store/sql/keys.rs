@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use signet_verify::PublicJwk;
 
 use super::changes::KEYS;
-use super::{SqlStore, in_snapshot, in_write, note_change, read_rows, store_error};
+use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, read_rows, store_error};
+use crate::audit::Entry;
 use crate::keys::{Commit, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, Purpose, StoredKeys};
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
@@ -184,9 +185,15 @@ impl KeyStore for SqlStore {
         .await
     }
 
-    async fn commit(&self, purpose: Purpose, expected_version: i64, change: &KeyChange) -> Result<Commit, StoreError> {
+    async fn commit(
+        &self,
+        purpose: Purpose,
+        expected_version: i64,
+        change: &KeyChange,
+        entry: &Entry,
+    ) -> Result<Commit, StoreError> {
         self.bounded(async {
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, change.acted_at, KEYS, purpose.name());
                 sqlx::query(INSERT_RING).bind(purpose.name()).execute(&mut *tx).await.map_err(store_error)?;
                 let moved = sqlx::query(MOVE_RING)
@@ -205,7 +212,9 @@ impl KeyStore for SqlStore {
                 for key in &change.update {
                     update_key!(tx, purpose, key);
                 }
+                append_audit!(tx, self, change.acted_at, entry)
             });
+            self.appended(&row);
             Ok(Commit::Done { version: expected_version + 1 })
         })
         .await

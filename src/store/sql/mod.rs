@@ -4,6 +4,7 @@
 //! Postgres), so that no two writers act on the same state; every change that replicas keep in memory is numbered in
 //! the order of commit; what was answered with success is on disk.
 
+mod audit;
 mod backup;
 mod changes;
 mod clients;
@@ -15,13 +16,15 @@ mod resources;
 mod schema;
 mod url;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sqlx::{PgPool, SqlitePool};
 
+use crate::audit::{Chain, Head};
 use crate::ports::{Clock, StoreError, Timestamp};
 
+pub use audit::AuditFilter;
 pub use backup::Backup;
 pub use changes::{Change, Changes};
 pub use connect::Options;
@@ -42,6 +45,10 @@ pub struct SqlStore {
     pool: Pool,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    /// What links the rows of the audit log; without it nothing can be changed.
+    chain: Option<Arc<Chain>>,
+    /// The end of the audit log as far as this process knows it.
+    audit_head: Arc<Mutex<Option<Head>>>,
 }
 
 /// Runs one expression over the pool of either database.
@@ -114,7 +121,28 @@ macro_rules! note_change {
     }};
 }
 
-use {in_snapshot, in_write, note_change, on_pool};
+/// Appends a row to the audit log inside a write transaction, after [`note_change!`], whose lock orders them.
+macro_rules! append_audit {
+    ($tx:ident, $store:expr, $now:expr, $entry:expr) => {{
+        let chain = $store.chain()?;
+        const MOVE: &str = "UPDATE audit_head SET number = number + 1 WHERE one = 1 RETURNING number - 1, hash";
+        let (number, hash): (i64, Vec<u8>) =
+            sqlx::query_as(MOVE).fetch_one(&mut *$tx).await.map_err($crate::store::sql::error::store_error)?;
+        let row = chain.link(&$crate::store::sql::audit::head(number, &hash)?, $entry, $now);
+        sqlx::query("UPDATE audit_head SET hash = $1 WHERE one = 1")
+            .bind(row.hash.as_slice())
+            .execute(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::error::store_error)?;
+        $crate::store::sql::audit::bind_row!(row)
+            .execute(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::error::store_error)?;
+        row
+    }};
+}
+
+use {append_audit, in_snapshot, in_write, note_change, on_pool};
 
 const POSTGRES_NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::changes::RESOURCES;
-use super::{SqlStore, check_text, in_write, note_change, on_pool, read_each, store_error};
+use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, store_error};
+use crate::audit::Entry;
 use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::ports::{StoreError, Timestamp};
 
@@ -76,42 +77,46 @@ impl ResourceStore for SqlStore {
         .await
     }
 
-    async fn insert_resource(&self, resource: &Resource) -> Result<Insert, StoreError> {
+    async fn insert_resource(&self, resource: &Resource, entry: &Entry) -> Result<Insert, StoreError> {
         self.bounded(async {
             check_text("the name of a resource", &resource.name)?;
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, resource.id.as_stored());
                 let insert = bind_row!(INSERT, resource).bind(resource.created_at.millis());
                 if insert.execute(&mut *tx).await.map_err(store_error)?.rows_affected() == 0 {
                     return Ok(Insert::Exists);
                 }
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Insert::Inserted)
         })
         .await
     }
 
-    async fn update_resource(&self, resource: &Resource) -> Result<Swap, StoreError> {
+    async fn update_resource(&self, resource: &Resource, entry: &Entry) -> Result<Swap, StoreError> {
         self.bounded(async {
             check_text("the name of a resource", &resource.name)?;
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, resource.id.as_stored());
                 let update = bind_row!(UPDATE, resource);
                 if update.execute(&mut *tx).await.map_err(store_error)?.rows_affected() == 0 {
                     return Ok(Swap::Raced);
                 }
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Swap::Swapped)
         })
         .await
     }
 
-    async fn delete_resource(&self, id: &ResourceId) -> Result<Removal, StoreError> {
+    async fn delete_resource(&self, id: &ResourceId, entry: &Entry) -> Result<Removal, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
-            in_write!(self, |tx| {
+            let row = in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, id.as_stored());
                 match sqlx::query(DELETE).bind(id.as_stored()).execute(&mut *tx).await {
                     Ok(done) if done.rows_affected() == 0 => return Ok(Removal::Absent),
@@ -119,7 +124,9 @@ impl ResourceStore for SqlStore {
                     Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => return Ok(Removal::InUse),
                     Err(error) => return Err(store_error(error)),
                 }
+                append_audit!(tx, self, now, entry)
             });
+            self.appended(&row);
             Ok(Removal::Removed)
         })
         .await

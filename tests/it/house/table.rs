@@ -22,6 +22,7 @@ pub(super) const LEVELS: &[Level] = &[
     alone(&["ports"]),
     alone(&["secret"]),
     alone(&["issuer"]),
+    alone(&["audit"]),
     together(&["keys", "clients", "users"]),
     alone(&["tokens"]),
     alone(&["grants"]),

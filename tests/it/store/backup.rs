@@ -9,7 +9,7 @@ use signet::clients::{ClientStore, Insert};
 use signet::keys::{KeyStore, Purpose};
 use signet::store::sql::{DatabaseUrl, Options, SqlStore};
 
-use super::{Database, client, refusal};
+use super::{Database, client, entry, refusal};
 use crate::app::{Backend, Installation};
 use crate::world::World;
 
@@ -26,7 +26,7 @@ async fn a_backup_made_under_writes_opens_with_the_keys_and_names_the_master_key
             let mut written = 0;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 let new = client(&format!("w{written}"), json!({}), signet::ports::Timestamp::from_secs(1));
-                assert_eq!(store.insert_client(&new).await.unwrap(), Insert::Inserted);
+                assert_eq!(store.insert_client(&new, &entry()).await.unwrap(), Insert::Inserted);
                 written += 1;
             }
             written

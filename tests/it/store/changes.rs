@@ -8,7 +8,7 @@ use signet::clients::{ClientStore, Insert, ResourceStore, Swap};
 use signet::keys::{Commit, KeyChange, KeyStore, Purpose};
 use signet::store::sql::{Change, SqlStore};
 
-use super::{Database, at_once, client, contract, head, registered, resource};
+use super::{Database, at_once, client, contract, entry, head, registered, resource};
 
 contract! {
     a_follower_misses_nothing_of_two_hundred_writers,
@@ -45,16 +45,16 @@ async fn a_follower_misses_nothing_of_two_hundred_writers(database: &Database) {
             match place % 4 {
                 0 | 1 => {
                     let id = format!("client-{place}");
-                    store.insert_client(&client(&id, json!({}), now)).await.unwrap() == Insert::Inserted
+                    store.insert_client(&client(&id, json!({}), now), &entry()).await.unwrap() == Insert::Inserted
                 }
                 2 => {
                     let id = format!("urn:resource-{place}");
-                    store.insert_resource(&resource(&id, now)).await.unwrap() == Insert::Inserted
+                    store.insert_resource(&resource(&id, now), &entry()).await.unwrap() == Insert::Inserted
                 }
                 _ => loop {
                     let version = store.load(Purpose::Signing).await.unwrap().table.version;
                     let change = KeyChange { acted_at: now, insert: Vec::new(), update: Vec::new() };
-                    if store.commit(Purpose::Signing, version, &change).await.unwrap() != Commit::Raced {
+                    if store.commit(Purpose::Signing, version, &change, &entry()).await.unwrap() != Commit::Raced {
                         break true;
                     }
                 },
@@ -88,15 +88,15 @@ async fn every_kind_of_change_is_told(database: &Database) {
     let now = database.now();
     assert_eq!(store.changes_after(0).await.unwrap().changes, Some(Vec::new()));
     let shop = client("shop", json!({}), now);
-    assert_eq!(store.insert_client(&shop).await.unwrap(), Insert::Inserted);
-    assert_eq!(store.update_client(&shop.clone().with_enabled(false, now)).await.unwrap(), Swap::Swapped);
-    let _ = store.delete_client(&shop.id).await.unwrap();
+    assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.update_client(&shop.clone().with_enabled(false, now), &entry()).await.unwrap(), Swap::Swapped);
+    let _ = store.delete_client(&shop.id, &entry()).await.unwrap();
     let orders = registered(&store, "urn:orders", now).await;
     let next = signet::clients::Resource { version: 2, ..orders.clone() };
-    assert_eq!(store.update_resource(&next).await.unwrap(), Swap::Swapped);
-    let _ = store.delete_resource(&orders.id).await.unwrap();
+    assert_eq!(store.update_resource(&next, &entry()).await.unwrap(), Swap::Swapped);
+    let _ = store.delete_resource(&orders.id, &entry()).await.unwrap();
     let change = KeyChange { acted_at: now, insert: Vec::new(), update: Vec::new() };
-    store.commit(Purpose::Signing, 0, &change).await.unwrap();
+    store.commit(Purpose::Signing, 0, &change, &entry()).await.unwrap();
     let of_shop = || Change::Client("shop".to_owned());
     let all = vec![
         of_shop(),

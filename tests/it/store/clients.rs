@@ -11,7 +11,7 @@ use signet::keys::{KeySpec, RsaBits, generate};
 use signet::ports::{StoreError, SystemEntropy};
 use signet::store::sql::SqlStore;
 
-use super::{Database, at_once, client, contract, head, refusal, registered};
+use super::{Database, at_once, client, contract, entry, head, refusal, registered};
 
 contract! {
     every_kind_of_client_comes_back_as_it_was_stored,
@@ -83,16 +83,16 @@ async fn every_kind_of_client_comes_back_as_it_was_stored(database: &Database) {
     }
     for client in kinds(database) {
         assert_eq!(load(&store, &client).await, None);
-        assert_eq!(store.insert_client(&client).await.unwrap(), Insert::Inserted);
+        assert_eq!(store.insert_client(&client, &entry()).await.unwrap(), Insert::Inserted);
         assert_eq!(load(&store, &client).await.as_ref(), Some(&client), "{}", client.id);
         // And as the next version of another kind.
         let all = json!({"access": {ORDERS: "read"}});
         let fresh = super::client("x", all, database.now());
         let next = Client { id: client.id.clone(), version: client.version + 1, ..fresh };
-        assert_eq!(store.update_client(&next).await.unwrap(), Swap::Swapped);
+        assert_eq!(store.update_client(&next, &entry()).await.unwrap(), Swap::Swapped);
         assert_eq!(load(&store, &client).await.as_ref(), Some(&next));
         let again = Client { version: next.version + 1, ..client };
-        assert_eq!(store.update_client(&again).await.unwrap(), Swap::Swapped);
+        assert_eq!(store.update_client(&again, &entry()).await.unwrap(), Swap::Swapped);
         assert_eq!(load(&store, &again).await.as_ref(), Some(&again));
     }
     // A secret's digest and its ends come back to the bit; the secret itself is nowhere.
@@ -111,7 +111,7 @@ async fn an_identifier_that_is_taken_stays_with_its_client(database: &Database) 
         let (store, now) = (store.clone(), database.now());
         async move {
             let new = client("same", json!({"client_name": format!("number {place}")}), now);
-            (store.insert_client(&new).await.unwrap(), new)
+            (store.insert_client(&new, &entry()).await.unwrap(), new)
         }
     }))
     .await;
@@ -121,23 +121,23 @@ async fn an_identifier_that_is_taken_stays_with_its_client(database: &Database) 
     assert_eq!(head(&store).await, 1);
     // Identifiers are told apart by their bytes.
     let other = client("SAME", json!({}), database.now());
-    assert_eq!(store.insert_client(&other).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&other, &entry()).await.unwrap(), Insert::Inserted);
 }
 
 async fn a_client_is_changed_only_from_the_version_before(database: &Database) {
     let store = database.open().await;
     let now = database.now();
     let first = client("shop", json!({"client_name": "one"}), now);
-    assert_eq!(store.update_client(&first).await.unwrap(), Swap::Raced, "there is none");
-    assert_eq!(store.insert_client(&first).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.update_client(&first, &entry()).await.unwrap(), Swap::Raced, "there is none");
+    assert_eq!(store.insert_client(&first, &entry()).await.unwrap(), Insert::Inserted);
     let next = first.clone().with_enabled(false, now.plus(Duration::from_secs(1)));
     for version in [0, 1, 3] {
         let wrong = Client { version, ..next.clone() };
-        assert_eq!(store.update_client(&wrong).await.unwrap(), Swap::Raced, "{version}");
+        assert_eq!(store.update_client(&wrong, &entry()).await.unwrap(), Swap::Raced, "{version}");
     }
     assert_eq!(load(&store, &first).await, Some(first));
-    assert_eq!(store.update_client(&next).await.unwrap(), Swap::Swapped);
-    assert_eq!(store.update_client(&next).await.unwrap(), Swap::Raced, "the same change twice");
+    assert_eq!(store.update_client(&next, &entry()).await.unwrap(), Swap::Swapped);
+    assert_eq!(store.update_client(&next, &entry()).await.unwrap(), Swap::Raced, "the same change twice");
     assert_eq!(load(&store, &next).await, Some(next));
     assert_eq!(head(&store).await, 2);
 }
@@ -146,12 +146,12 @@ async fn of_fifty_changes_of_a_client_at_once_one_wins_each_version(database: &D
     let (one, two) = (database.open().await, database.open().await);
     let now = database.now();
     let first = client("shop", json!({}), now);
-    assert_eq!(one.insert_client(&first).await.unwrap(), Insert::Inserted);
+    assert_eq!(one.insert_client(&first, &entry()).await.unwrap(), Insert::Inserted);
     for version in 2..5 {
         let outcomes = at_once((0..50).map(|place| {
             let store = if place % 2 == 0 { one.clone() } else { two.clone() };
             let next = Client { version, name: format!("{version} by {place}"), ..first.clone() };
-            async move { (store.update_client(&next).await.unwrap(), next) }
+            async move { (store.update_client(&next, &entry()).await.unwrap(), next) }
         }))
         .await;
         let won: Vec<_> = outcomes.into_iter().filter(|(outcome, _)| *outcome == Swap::Swapped).collect();
@@ -166,15 +166,15 @@ async fn a_client_that_names_an_unknown_resource_is_refused_and_nothing_changes(
     let now = database.now();
     registered(&store, ORDERS, now).await;
     let known = client("known", json!({"access": {ORDERS: "read"}}), now);
-    assert_eq!(store.insert_client(&known).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&known, &entry()).await.unwrap(), Insert::Inserted);
     let moved = head(&store).await;
     let unknown = "https://unknown.example";
     for metadata in [json!({"access": {ORDERS: "read", unknown: "read"}}), json!({"serves": [ORDERS, unknown]})] {
         let new = client("new", metadata, now);
-        let why = refusal(store.insert_client(&new).await);
+        let why = refusal(store.insert_client(&new, &entry()).await);
         assert!(why.contains(unknown), "{why}");
         let changed = Client { id: known.id.clone(), version: 2, ..new };
-        refusal(store.update_client(&changed).await);
+        refusal(store.update_client(&changed, &entry()).await);
     }
     assert_eq!(store.load_client(&id("new")).await.unwrap(), None);
     assert_eq!(load(&store, &known).await, Some(known));
@@ -187,7 +187,10 @@ async fn clients_are_listed_by_the_bytes_of_their_identifiers(database: &Databas
     let mut names =
         ["a", "A", "b", "B", "a-b", "a.b", "a_b", "a~b", "ab", "0", "9", "Z", "z", "~", "-", ".", "_", "aa"];
     for name in names {
-        assert_eq!(store.insert_client(&client(name, json!({}), database.now())).await.unwrap(), Insert::Inserted);
+        assert_eq!(
+            store.insert_client(&client(name, json!({}), database.now()), &entry()).await.unwrap(),
+            Insert::Inserted
+        );
     }
     names.sort_unstable();
     let list = async |after: Option<&str>, limit| -> Vec<String> {
@@ -219,14 +222,14 @@ async fn a_client_that_is_removed_is_gone_with_its_links(database: &Database) {
     let now = database.now();
     let orders = registered(&store, ORDERS, now).await;
     let shop = client("shop", json!({"access": {ORDERS: "read"}, "serves": [ORDERS]}), now);
-    assert_eq!(store.delete_client(&shop.id).await.unwrap(), Removal::Absent);
-    assert_eq!(store.insert_client(&shop).await.unwrap(), Insert::Inserted);
-    assert_eq!(store.delete_client(&shop.id).await.unwrap(), Removal::Removed);
-    assert_eq!(store.delete_client(&shop.id).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Absent);
     assert_eq!(load(&store, &shop).await, None);
     assert_eq!(database.count("client_resources").await, 0);
     assert_eq!(head(&store).await, 3, "what removed nothing is no change");
-    assert_eq!(store.delete_resource(&orders.id).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_resource(&orders.id, &entry()).await.unwrap(), Removal::Removed);
 }
 
 async fn a_damaged_client_is_named(database: &Database) {
@@ -250,7 +253,7 @@ async fn a_damaged_client_is_named(database: &Database) {
     }
     for (column, value) in damages {
         database.sql("DELETE FROM clients").await;
-        assert_eq!(store.insert_client(&client("shop", jwt.clone(), now)).await.unwrap(), Insert::Inserted);
+        assert_eq!(store.insert_client(&client("shop", jwt.clone(), now), &entry()).await.unwrap(), Insert::Inserted);
         database.sql(&format!("UPDATE clients SET {column} = {value}")).await;
         for outcome in [store.load_client(&id("shop")).await.map(drop), store.list_clients(None, 9).await.map(drop)] {
             match outcome {
@@ -260,7 +263,7 @@ async fn a_damaged_client_is_named(database: &Database) {
         }
     }
     database.sql("DELETE FROM clients").await;
-    assert_eq!(store.insert_client(&client("shop", json!({}), now)).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&client("shop", json!({}), now), &entry()).await.unwrap(), Insert::Inserted);
     for secrets in ["'x'", "'[{\"sha256\":\"AA\",\"created_at\":1}]'"] {
         database.sql(&format!("UPDATE clients SET secrets = {secrets}")).await;
         let found = store.load_client(&id("shop")).await;

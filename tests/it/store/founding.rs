@@ -3,7 +3,7 @@
 use serde_json::json;
 use signet::clients::{ClientStore, Insert};
 
-use super::{Database, at_once, client, contract, head};
+use super::{Database, at_once, client, contract, entry, head};
 
 contract! {
     of_two_foundings_at_once_one_wins,
@@ -16,7 +16,7 @@ async fn of_two_foundings_at_once_one_wins(database: &Database) {
     let now = database.now();
     let outcomes = at_once([("first", one.clone()), ("second", two)].map(|(id, store)| {
         let admin = client(id, json!({"access": {"https://as.example/admin": "keys:read"}}), now);
-        async move { (store.found(&admin).await.unwrap(), admin) }
+        async move { (store.found(&admin, &entry()).await.unwrap(), admin) }
     }))
     .await;
     assert!(one.is_founded().await.unwrap());
@@ -27,14 +27,14 @@ async fn of_two_foundings_at_once_one_wins(database: &Database) {
     assert_eq!(database.count("clients").await, 1);
     assert_eq!(head(&one).await, 1);
     let late = client("late", json!({}), now);
-    assert_eq!(one.found(&late).await.unwrap(), Insert::Exists);
+    assert_eq!(one.found(&late, &entry()).await.unwrap(), Insert::Exists);
     assert_eq!(one.load_client(&late.id).await.unwrap(), None);
 }
 
 async fn a_founding_whose_identifier_is_taken_founds_nothing(database: &Database) {
     let store = database.open().await;
     let admin = client("admin", json!({}), database.now());
-    assert_eq!(store.insert_client(&admin).await.unwrap(), Insert::Inserted);
-    assert_eq!(store.found(&admin).await.unwrap(), Insert::Exists);
+    assert_eq!(store.insert_client(&admin, &entry()).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.found(&admin, &entry()).await.unwrap(), Insert::Exists);
     assert!(!store.is_founded().await.unwrap());
 }

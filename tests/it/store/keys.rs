@@ -9,7 +9,7 @@ use signet::ports::{StoreError, SystemEntropy, Timestamp};
 use signet::secret::{MasterKey, Sealed};
 use signet::store::sql::SqlStore;
 
-use super::{Database, at_once, contract, head, refusal};
+use super::{Database, at_once, contract, entry, head, refusal};
 
 contract! {
     a_table_that_never_had_a_key_is_empty_and_of_version_0,
@@ -53,7 +53,7 @@ fn inserting(now: Timestamp, keys: Vec<(Key, Sealed)>) -> KeyChange {
 }
 
 async fn done(store: &SqlStore, version: i64, change: &KeyChange) {
-    let outcome = store.commit(SIGNING, version, change).await.unwrap();
+    let outcome = store.commit(SIGNING, version, change, &entry()).await.unwrap();
     assert_eq!(outcome, Commit::Done { version: version + 1 });
 }
 
@@ -107,7 +107,7 @@ async fn a_raced_key_change_changes_nothing(database: &Database) {
     let (before, moved) = (load(&store).await, head(&store).await);
     let change = inserting(now.plus(Duration::from_secs(1)), vec![pending(now)]);
     for version in [-1, 0, 2] {
-        assert_eq!(store.commit(SIGNING, version, &change).await.unwrap(), Commit::Raced, "{version}");
+        assert_eq!(store.commit(SIGNING, version, &change, &entry()).await.unwrap(), Commit::Raced, "{version}");
     }
     assert_eq!(load(&store).await, before);
     assert_eq!(head(&store).await, moved, "nothing to follow");
@@ -119,11 +119,16 @@ async fn of_twenty_key_changes_at_once_one_wins_each_version(database: &Database
     let (one, two) = (database.open().await, database.open().await);
     let now = database.now();
     for version in 0..3 {
-        let outcomes = at_once((0..20).map(|place| {
-            let store = if place % 2 == 0 { one.clone() } else { two.clone() };
-            async move { store.commit(SIGNING, version, &inserting(now, vec![pending(now)])).await.unwrap() }
-        }))
-        .await;
+        let outcomes =
+            at_once(
+                (0..20).map(|place| {
+                    let store = if place % 2 == 0 { one.clone() } else { two.clone() };
+                    async move {
+                        store.commit(SIGNING, version, &inserting(now, vec![pending(now)]), &entry()).await.unwrap()
+                    }
+                }),
+            )
+            .await;
         let won = outcomes.iter().filter(|outcome| **outcome == Commit::Done { version: version + 1 }).count();
         let raced = outcomes.iter().filter(|outcome| **outcome == Commit::Raced).count();
         assert_eq!((won, raced), (1, 19), "{outcomes:?}");
@@ -138,14 +143,14 @@ async fn a_kid_is_never_stored_twice_and_nothing_of_the_change_is(database: &Dat
     let first = pending(now);
     done(&store, 0, &inserting(now, vec![first.clone()])).await;
     let (before, moved) = (load(&store).await, head(&store).await);
-    let why = refusal(store.commit(SIGNING, 1, &inserting(now, vec![pending(now), first.clone()])).await);
+    let why = refusal(store.commit(SIGNING, 1, &inserting(now, vec![pending(now), first.clone()]), &entry()).await);
     assert!(why.contains(first.0.kid.as_str()), "{why}");
     assert_eq!((load(&store).await, head(&store).await), (before, moved));
 
     // Not even when it is retired.
     let retired = first.0.clone().withdraw(now, "").unwrap();
     done(&store, 1, &KeyChange { acted_at: now, insert: Vec::new(), update: vec![retired] }).await;
-    refusal(store.commit(SIGNING, 2, &inserting(now, vec![first])).await);
+    refusal(store.commit(SIGNING, 2, &inserting(now, vec![first]), &entry()).await);
     assert_eq!(load(&store).await.table.version, 2);
 }
 
@@ -157,7 +162,7 @@ async fn an_update_of_an_unknown_kid_is_refused_and_nothing_of_the_change_stored
     let (before, moved) = (load(&store).await, head(&store).await);
     let active = known.0.activate(now, false, "").unwrap();
     let change = KeyChange { acted_at: now, insert: vec![pending(now)], update: vec![active, unknown.clone()] };
-    let why = refusal(store.commit(SIGNING, 1, &change).await);
+    let why = refusal(store.commit(SIGNING, 1, &change, &entry()).await);
     assert!(why.contains(unknown.kid.as_str()), "{why}");
     assert_eq!((load(&store).await, head(&store).await), (before, moved));
 }

@@ -9,7 +9,7 @@ use signet::ports::StoreError;
 use signet::store::sql::SqlStore;
 use sqlx::{ConnectOptions, Connection};
 
-use super::{Database, at_once, client, head};
+use super::{Database, at_once, client, entry, head};
 use crate::app::Backend;
 use crate::postgres::Postgres;
 use crate::stopped::Stopped;
@@ -28,11 +28,11 @@ async fn assert_unavailable(store: &SqlStore, database: &Database, calls: &[usiz
         async move {
             let outcome = match call {
                 0 => store.mark(&[9; 32], now).await.map(drop),
-                1 => store.insert_client(&new).await.map(drop),
-                2 => store.update_client(&new).await.map(drop),
-                3 => store.delete_client(&new.id).await.map(drop),
-                4 => store.commit(Purpose::Signing, 0, &change).await.map(drop),
-                5 => store.found(&new).await.map(drop),
+                1 => store.insert_client(&new, &entry()).await.map(drop),
+                2 => store.update_client(&new, &entry()).await.map(drop),
+                3 => store.delete_client(&new.id, &entry()).await.map(drop),
+                4 => store.commit(Purpose::Signing, 0, &change, &entry()).await.map(drop),
+                5 => store.found(&new, &entry()).await.map(drop),
                 6 => store.purge_expired(now).await,
                 7 => store.load(Purpose::Signing).await.map(drop),
                 8 => store.load_client(&new.id).await.map(drop),
@@ -60,7 +60,7 @@ async fn a_postgres_that_stands_still_is_unavailable_in_time_and_heals() {
     database.open().await.close().await;
     let store = database.try_open(TIMEOUT).await.unwrap();
     let shop = client("shop", json!({}), database.now());
-    assert_eq!(store.insert_client(&shop).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
     let moved = head(&store).await;
     {
         let _stopped = Stopped::cluster(&cluster, database.url());
@@ -78,7 +78,7 @@ async fn a_postgres_that_stands_still_is_unavailable_in_time_and_heals() {
     // What was interrupted may have been done or not, but every connection works and the feed has no gaps.
     let healed = client("healed", json!({}), database.now());
     eventually(async || {
-        matches!(store.insert_client(&healed).await, Ok(Insert::Inserted | Insert::Exists)).then_some(())
+        matches!(store.insert_client(&healed, &entry()).await, Ok(Insert::Inserted | Insert::Exists)).then_some(())
     })
     .await;
     for outcome in at_once((0..30).map(|_| {
@@ -144,7 +144,7 @@ async fn a_sqlite_file_that_another_process_holds_is_unavailable_in_time_and_hea
     database.open().await.close().await;
     let store = database.try_open(TIMEOUT).await.unwrap();
     let shop = client("shop", json!({}), database.now());
-    assert_eq!(store.insert_client(&shop).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
 
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database.sqlite_file());
     let mut other = options.connect().await.unwrap();
@@ -159,7 +159,7 @@ async fn a_sqlite_file_that_another_process_holds_is_unavailable_in_time_and_hea
         let (store, now) = (store.clone(), database.now());
         async move {
             let new = client(&format!("c{place}"), json!({}), now);
-            eventually(async || match store.insert_client(&new).await {
+            eventually(async || match store.insert_client(&new, &entry()).await {
                 Ok(_) => Some(()),
                 // Forty at once may take longer than this store's short time-out on a busy machine.
                 Err(StoreError::Unavailable(_)) => None,
@@ -194,7 +194,7 @@ async fn a_sqlite_store_writes_ahead_for_this_user_alone() {
     let database = Database::new(Backend::Sqlite);
     let store = database.open().await;
     assert_eq!(database.sql("PRAGMA journal_mode").await, ["wal"]);
-    let _ = store.insert_client(&client("shop", json!({}), database.now())).await.unwrap();
+    let _ = store.insert_client(&client("shop", json!({}), database.now()), &entry()).await.unwrap();
     for name in ["signet.db", "signet.db-wal", "signet.db-shm", "signet.db.lock"] {
         let mode = std::fs::metadata(database.folder().join(name)).unwrap().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");

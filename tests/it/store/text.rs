@@ -4,7 +4,7 @@ use serde_json::json;
 use signet::clients::{Client, ClientMetadata, ClientStore, Insert, Resource, ResourceStore};
 use signet_verify::Algorithm;
 
-use super::{Database, client, contract, head, issuer, refusal, resource};
+use super::{Database, client, contract, entry, head, issuer, refusal, resource};
 
 contract! {
     text_comes_back_as_it_was_written,
@@ -27,12 +27,12 @@ async fn text_comes_back_as_it_was_written(database: &Database) {
     let now = database.now();
     for (place, text) in TEXTS.into_iter().chain([&*"🔏".repeat(200)]).enumerate() {
         let new = Client { name: text.to_owned(), ..client(&format!("c{place}"), json!({}), now) };
-        assert_eq!(store.insert_client(&new).await.unwrap(), Insert::Inserted);
+        assert_eq!(store.insert_client(&new, &entry()).await.unwrap(), Insert::Inserted);
         assert_eq!(store.load_client(&new.id).await.unwrap(), Some(new));
         let new = Resource { name: text.to_owned(), ..resource("urn:only", now) };
-        assert_eq!(store.insert_resource(&new).await.unwrap(), Insert::Inserted);
+        assert_eq!(store.insert_resource(&new, &entry()).await.unwrap(), Insert::Inserted);
         assert_eq!(store.load_resources().await.unwrap(), std::slice::from_ref(&new));
-        let _ = store.delete_resource(&new.id).await.unwrap();
+        let _ = store.delete_resource(&new.id, &entry()).await.unwrap();
     }
 }
 
@@ -40,17 +40,17 @@ async fn text_with_nul_is_refused_by_the_store_too(database: &Database) {
     let store = database.open().await;
     let now = database.now();
     let shop = client("shop", json!({}), now);
-    assert_eq!(store.insert_client(&shop).await.unwrap(), Insert::Inserted);
+    assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
     let moved = head(&store).await;
     let name = || "sh\0op".to_owned();
     let new = Client { name: name(), ..client("new", json!({}), now) };
     let changed = Client { name: name(), version: 2, ..shop.clone() };
     let named = Resource { name: name(), ..resource("urn:new", now) };
     for why in [
-        refusal(store.insert_client(&new).await),
-        refusal(store.update_client(&changed).await),
-        refusal(store.insert_resource(&named).await),
-        refusal(store.found(&new).await),
+        refusal(store.insert_client(&new, &entry()).await),
+        refusal(store.update_client(&changed, &entry()).await),
+        refusal(store.insert_resource(&named, &entry()).await),
+        refusal(store.found(&new, &entry()).await),
     ] {
         assert!(why.contains("NUL"), "{why}");
     }
