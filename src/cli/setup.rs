@@ -18,7 +18,8 @@ pub(super) const MIGRATE_HELP: &str = "\
 Examples:
   signet migrate
 
-Starting does this by itself, unless `database.auto_migrate` is false. Run it before replicas of a new version start.";
+Starting does this by itself, unless `database.auto_migrate` is false. Run it before replicas of a new version start.
+It may take an hour, whatever `database.timeout` says, and waits for another process that migrates.";
 
 #[derive(Args)]
 pub(super) struct InitArguments {

@@ -1,7 +1,12 @@
 //! On Postgres nothing is made unasked.
 
+use std::sync::Arc;
+
+use sqlx::{Connection, PgConnection};
+
 use super::program::Program;
 use crate::postgres::Postgres;
+use crate::world::eventually;
 
 #[actix_web::test]
 async fn an_empty_postgres_is_left_alone_until_signet_init() {
@@ -75,4 +80,28 @@ async fn two_inits_at_once_leave_one_admin_with_the_credentials_that_stay() {
     let running = program.serve();
     running.admin_token(&program.credentials()).await;
     running.stop();
+}
+
+#[actix_web::test]
+async fn a_migration_may_take_longer_than_the_database_time_out_and_who_waits_for_it_says_so() {
+    let cluster = Postgres::shared();
+    let url = cluster.database();
+    let program = Arc::new(Program::new().with("DATABASE__URL", &url).with("DATABASE__TIMEOUT", "1s"));
+    // The migration can't make this table before it is known whether there will be another of that name.
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("CREATE TABLE clients (one INT)").execute(&mut *held).await.unwrap();
+    let both = [(); 2].map(|()| {
+        let program = Arc::clone(&program);
+        std::thread::spawn(move || program.run(&["migrate"]))
+    });
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '3 s'";
+    eventually(async || (cluster.psql(&url, waiting) == "2").then_some(())).await;
+    held.rollback().await.unwrap();
+    let both = both.map(|one| one.join().unwrap());
+    assert!(both.iter().all(|ended| ended.code == Some(0)), "{both:?}");
+    let told = |words: &str| both.iter().filter(|ended| ended.err.contains(words) || ended.out.contains(words)).count();
+    assert_eq!(told("waiting for another process that migrates"), 1, "{both:?}");
+    assert_eq!((told("from schema 0"), told("already")), (1, 1), "{both:?}");
 }
