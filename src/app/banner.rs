@@ -14,7 +14,7 @@ pub fn banner(application: &Application) -> String {
     };
     line("Issuer", issuer.as_str());
     line("JWKS", &issuer.jwks_uri());
-    line("Admin", &format!("http://{}", application.admin_address()));
+    line("Admin", application.admin_url());
     let Some(credentials) = application.credentials() else {
         text.push('\n');
         return text;

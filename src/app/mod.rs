@@ -10,6 +10,7 @@ mod listeners;
 mod made;
 mod master_key;
 mod opened;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,9 +36,11 @@ pub use files::{Existing, PendingSecret};
 pub use first_start::{NewAdmin, initialise};
 pub use host::{host_name, operator};
 pub use opened::{Opened, Preparation, open_database, open_to_change};
+pub use tls::PairError;
 
 use follower::Follower;
 use listeners::{Bound, Servers};
+use tls::Certificate;
 
 /// What the application takes from outside. Tests bring their own clock.
 #[derive(Clone)]
@@ -46,7 +49,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness for secrets and keys.
     pub entropy: Arc<dyn Entropy>,
-    /// How often the store is asked what changed.
+    /// How often the store is asked what changed, and certificate files are looked at.
     pub follow_every: Duration,
     /// Where requests leave a line, if anywhere.
     pub access_log: Option<Arc<dyn AccessLog>>,
@@ -125,6 +128,9 @@ pub enum StartError {
         /// What the system says.
         why: io::Error,
     },
+    /// The certificate of a listener.
+    #[error(transparent)]
+    Tls(#[from] PairError),
     /// A store failed on the way.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -142,8 +148,10 @@ pub struct Application {
     servers: Servers,
     follower: Arc<Follower>,
     follow_every: Duration,
-    public: SocketAddr,
-    admin: SocketAddr,
+    certificates: Vec<Certificate>,
+    clock: Arc<dyn Clock>,
+    public: (SocketAddr, String),
+    admin: (SocketAddr, String),
     credentials: Option<PathBuf>,
     first_secret_in_use: bool,
 }
@@ -152,20 +160,23 @@ impl Application {
     /// Binds both listeners, opens the store, brings keys and schema up to date, and on the embedded default does the
     /// first start. Nothing is created when a listener can't be bound.
     pub async fn build(settings: &Settings, parts: Parts) -> Result<Self, StartError> {
-        let bound = Bound::bind(settings)?;
-        let issuer = settings.issuer_bound_to(bound.public_address.port());
+        let bound = Bound::bind(settings, parts.clock.now())?;
+        let issuer = settings.issuer_bound_to(bound.public.address.port());
         let mut opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
         opened.is_set_up();
         let http = Arc::new(compose(settings, &issuer, &opened, &parts));
-        let servers = bound.serve(settings, &http)?;
+        let [public, admin] = [&bound.public, &bound.admin].map(|listener| (listener.address, listener.url()));
+        let (servers, certificates) = bound.serve(settings, &http)?;
         Ok(Self {
             http,
             servers,
             follower: opened.follower,
             follow_every: parts.follow_every,
-            public: bound.public_address,
-            admin: bound.admin_address,
+            certificates,
+            clock: parts.clock,
+            public,
+            admin,
             credentials: first_start,
             first_secret_in_use,
         })
@@ -173,12 +184,22 @@ impl Application {
 
     /// Where the public listener really listens.
     pub const fn public_address(&self) -> SocketAddr {
-        self.public
+        self.public.0
+    }
+
+    /// The same with the scheme that it speaks: `https://127.0.0.1:8080`.
+    pub fn public_url(&self) -> &str {
+        &self.public.1
     }
 
     /// Where the admin listener really listens.
     pub const fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.admin.0
+    }
+
+    /// The same with the scheme that it speaks.
+    pub fn admin_url(&self) -> &str {
+        &self.admin.1
     }
 
     /// The issuer.
@@ -215,9 +236,11 @@ impl Application {
             let (follower, every) = (Arc::clone(&self.follower), self.follow_every);
             actix_web::rt::spawn(async move { follower.follow(every).await })
         };
-        info!(issuer = self.issuer().as_str(), public = %self.public, admin = %self.admin, "listening");
+        let watching = actix_web::rt::spawn(tls::watch(self.certificates, self.clock, self.follow_every));
+        info!(issuer = self.http.services.issuer.as_str(), public = self.public.1, admin = self.admin.1, "listening");
         let served = self.servers.run().await;
         following.abort();
+        watching.abort();
         self.follower.close().await;
         info!("stopped");
         served

@@ -6,7 +6,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, redirect};
 use url::{Host, Url};
 
 use super::output::plain;
@@ -14,6 +14,9 @@ use super::{Failure, system_error};
 
 /// How long a request may take, from the first packet to the last.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+const UNKNOWN_AUTHORITY: &str = "its certificate is of an authority that this machine does not trust (for one of your \
+                                 own, name its PEM file in the environment variable SSL_CERT_FILE)";
 
 /// An answer, whatever its status.
 pub(super) struct Answer {
@@ -46,14 +49,28 @@ pub(super) fn is_private(url: &Url) -> bool {
 
 /// A client for requests to `url`.
 pub(super) fn client(url: &Url) -> Result<Client, Failure> {
-    let mut builder = Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")));
+    let mut builder = builder();
     if url.scheme() == "http" {
         // Without TLS no certificates are needed, and a machine that has none can still ask.
         builder = builder.tls_certs_only([]);
     }
+    built(builder)
+}
+
+/// A client that takes whoever answers for the server: only for a question without secrets, to this machine, whose
+/// answer would be believed over plain http too.
+pub(super) fn client_of_unverified_server() -> Result<Client, Failure> {
+    built(builder().tls_danger_accept_invalid_certs(true))
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, Failure> {
     builder.build().map_err(|error| Failure::Unavailable(format!("no request can be made: {}", cause(&error))))
 }
 
@@ -61,7 +78,13 @@ pub(super) fn client(url: &Url) -> Result<Client, Failure> {
 pub(super) async fn send(url: &Url, request: RequestBuilder, most: usize) -> Result<Answer, Failure> {
     let server = shown(url);
     let lost = |error: reqwest::Error| {
-        let why = if error.is_timeout() { format!("no answer within {} s", TIMEOUT.as_secs()) } else { cause(&error) };
+        let why = if error.is_timeout() {
+            format!("no answer within {} s", TIMEOUT.as_secs())
+        } else if is_of_unknown_authority(&error) {
+            UNKNOWN_AUTHORITY.to_owned()
+        } else {
+            cause(&error)
+        };
         Failure::Unavailable(format!("{server} can't be reached: {why}"))
     };
     let mut response = request.send().await.map_err(lost)?;
@@ -109,6 +132,25 @@ fn cause(error: &reqwest::Error) -> String {
     let text = system_error::without_number(&text);
     let mut signs = text.chars();
     plain(&signs.next().map(|first| first.to_lowercase().chain(signs).collect::<String>()).unwrap_or_default())
+}
+
+/// Whether a server's certificate leads to no root that is trusted here. The roots are the system's, or those that
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place.
+fn is_of_unknown_authority(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        // An I/O error answers for its source with that of what it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = error.downcast_ref().or_else(|| wrapped.and_then(|wrapped| wrapped.downcast_ref()));
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+            return *why == rustls::CertificateError::UnknownIssuer;
+        }
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 #[cfg(test)]

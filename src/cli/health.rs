@@ -11,7 +11,7 @@ use url::Url;
 
 use super::output::plain;
 use super::{Context, Failure, fetch};
-use crate::config::BindAddress;
+use crate::config::AdminSettings;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -20,7 +20,8 @@ Examples:
   signet health --url http://10.0.0.7:8081 --json  of another one
 
 Asks GET /readyz of the admin listener, or GET /healthz with --live. Without --url that is the listener of `admin.bind`,
-by way of the loopback interface where it listens on all of them.
+by way of the loopback interface where it listens on all of them; its TLS certificate bears the name that others know it
+by, and is not checked then. That of --url is.
 Exits with 0 when the answer is yes, and with 4 when it is no or there is none within 5 s.";
 
 /// More than any answer has, in bytes.
@@ -40,11 +41,15 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let root = match &arguments.url {
         // No settings are read: they may be another machine's.
         Some(text) => root(text).map_err(|why| Failure::Refused(format!("--url {}: {why}", plain(text))))?,
-        None => own(&context.settings()?.settings.admin.bind)?,
+        None => own(&context.settings()?.settings.admin)?,
     };
     let path = if arguments.live { "/healthz" } else { "/readyz" };
     let url = root.join(path).map_err(Failure::refused)?;
-    let answer = fetch::send(&url, fetch::client(&url)?.get(url.clone()), MOST).await?;
+    let client = match &arguments.url {
+        Some(_) => fetch::client(&url)?,
+        None => fetch::client_of_unverified_server()?,
+    };
+    let answer = fetch::send(&url, client.get(url.clone()), MOST).await?;
     let told = serde_json::from_slice::<Map<String, Value>>(&answer.body).unwrap_or_default();
     match (answer.status, told.get("status").and_then(Value::as_str)) {
         (200, Some(status @ ("ready" | "ok"))) => {
@@ -73,7 +78,8 @@ fn root(text: &str) -> Result<Url, String> {
 }
 
 /// The admin listener of these settings, as this machine reaches it.
-fn own(bind: &BindAddress) -> Result<Url, Failure> {
+fn own(admin: &AdminSettings) -> Result<Url, Failure> {
+    let bind = &admin.bind;
     if bind.port() == 0 {
         return Err(Failure::Refused(
             "`admin.bind` lets the system choose a port: name the address with --url".to_owned(),
@@ -86,7 +92,8 @@ fn own(bind: &BindAddress) -> Result<Url, Failure> {
         Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
         Ok(IpAddr::V4(_)) | Err(_) => bind.host().to_owned(),
     };
-    Url::parse(&format!("http://{host}:{}", bind.port()))
+    let scheme = if admin.tls_certificate_file.is_some() { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{host}:{}", bind.port()))
         .map_err(|why| Failure::Refused(format!("`admin.bind`: {why}")))
 }
 
@@ -109,7 +116,7 @@ mod tests {
     fn asked(bind: &str) -> String {
         let environment = [("SIGNET__ADMIN__BIND", bind)].into_iter();
         let loaded = crate::config::Settings::load(None, environment, std::path::Path::new("/nonexistent")).unwrap();
-        own(&loaded.settings.admin.bind).unwrap().to_string()
+        own(&loaded.settings.admin).unwrap().to_string()
     }
 
     #[test]

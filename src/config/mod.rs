@@ -40,7 +40,7 @@ section! {
     pub struct RootSettings at "" {
         /// The issuer identifier: the `iss` of every token and the root of every address, exactly as written here.
         /// `https://`, with a path if need be, without query, fragment or trailing slash. When it is not set, it
-        /// follows `public.bind`: `http://127.0.0.1:8080`.
+        /// follows `public.bind`: `http://127.0.0.1:8080`, or `https://` with TLS.
         issuer: String = computed(rules::issuer_of_bind, "http://127.0.0.1:8080");
         /// Admit an issuer with plain `http` for a host that is not loopback. Tokens and secrets then cross the
         /// network readable.
@@ -55,6 +55,13 @@ section! {
     pub struct PublicSettings at "public." {
         /// Where it listens: host:port. Port 0 lets the system choose one.
         bind: BindAddress = fixed("127.0.0.1:8080");
+        /// The certificate for TLS: a PEM file with it first and then those that lead to its root. When it is set the
+        /// listener speaks TLS 1.2 and 1.3 and nothing else. A replaced file is taken up within seconds.
+        tls_certificate_file: Option<PathBuf> = unset("/etc/signet/tls.crt");
+        /// Its private key: a PEM file (PKCS#8, SEC 1 or PKCS#1, not encrypted) that other users can't read.
+        tls_key_file: Option<PathBuf> = unset("/etc/signet/tls.key");
+        /// How long a client may take for the TLS handshake, on either listener.
+        tls_handshake_timeout: Duration = fixed("5s").within("100ms", "1m");
         /// How many threads answer requests. When it is not set: one per processor.
         workers: usize = computed(rules::processors, "4").within("1", "512");
         /// How many connections each of them holds at a time; further ones wait. One whose client sends requests
@@ -79,6 +86,10 @@ section! {
     pub struct AdminSettings at "admin." {
         /// Where it listens: host:port. Port 0 lets the system choose one.
         bind: BindAddress = fixed("127.0.0.1:8081");
+        /// As `public.tls_certificate_file`, for this listener; both may name the same files.
+        tls_certificate_file: Option<PathBuf> = unset("/etc/signet/tls.crt");
+        /// As `public.tls_key_file`.
+        tls_key_file: Option<PathBuf> = unset("/etc/signet/tls.key");
     }
 }
 
@@ -275,7 +286,7 @@ impl Settings {
         if !self.issuer_follows_bind || self.public.bind.port() != 0 {
             return self.issuer.clone();
         }
-        let text = rules::followed(&self.public.bind, port);
+        let text = rules::followed(&self.public.bind, port, self.public.tls_certificate_file.is_some());
         text.and_then(|text| Issuer::parse(&text, self.allow_insecure_issuer).ok())
             .unwrap_or_else(|| self.issuer.clone())
     }

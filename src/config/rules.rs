@@ -20,7 +20,7 @@ pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
 
 /// The issuer of a listener that nobody named one for: the way to it from this machine. Nothing for a listener on an
 /// address that others use, as only the operator knows its name.
-pub(super) fn followed(bind: &BindAddress, port: u16) -> Option<String> {
+pub(super) fn followed(bind: &BindAddress, port: u16, tls: bool) -> Option<String> {
     let host = match bind.ip() {
         Some(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
         Some(std::net::IpAddr::V6(ip)) if ip.is_loopback() => "[::1]".to_owned(),
@@ -28,13 +28,14 @@ pub(super) fn followed(bind: &BindAddress, port: u16) -> Option<String> {
         None if bind.host().eq_ignore_ascii_case("localhost") => "localhost".to_owned(),
         _ => return None,
     };
-    // The default port of http is not written in an issuer's normal form.
-    Some(if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") })
+    let (scheme, default_port) = if tls { ("https", 443) } else { ("http", 80) };
+    // The scheme's own port is not written in an issuer's normal form.
+    Some(if port == default_port { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
 }
 
 pub(super) fn issuer_of_bind(reader: &Reader<'_>) -> Option<String> {
     let bind = reader.peek::<BindAddress>("public.bind")?;
-    followed(&bind, bind.port())
+    followed(&bind, bind.port(), reader.is_set("public.tls_certificate_file"))
 }
 
 pub(super) fn processors(_: &Reader<'_>) -> Option<String> {
@@ -70,6 +71,7 @@ pub(super) fn issuer(reader: &mut Reader<'_>) -> Option<Issuer> {
 /// Checks what holds between settings.
 pub(super) fn check(reader: &mut Reader<'_>) {
     listeners_differ(reader);
+    certificates_have_keys(reader);
     master_key_has_one_source(reader);
     master_key_is_one(reader);
     keys_propagate_before_they_sign(reader);
@@ -86,6 +88,19 @@ fn listeners_differ(reader: &mut Reader<'_>) {
     {
         let problem = format!("is {admin}, where `public.bind` listens already: they must differ");
         reader.fault("admin.bind", problem);
+    }
+}
+
+fn certificates_have_keys(reader: &mut Reader<'_>) {
+    for (certificate, key) in
+        [("public.tls_certificate_file", "public.tls_key_file"), ("admin.tls_certificate_file", "admin.tls_key_file")]
+    {
+        for (given, missing) in [(certificate, key), (key, certificate)] {
+            if reader.is_set(given) && !reader.is_set(missing) {
+                reader
+                    .fault(given, format!("needs `{missing}` beside it: TLS takes a certificate and its private key"));
+            }
+        }
     }
 }
 

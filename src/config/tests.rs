@@ -76,6 +76,38 @@ fn nothing_set_gives_the_documented_defaults() {
 }
 
 #[test]
+fn a_certificate_needs_its_key_and_the_key_its_certificate() {
+    for (name, section) in [("PUBLIC", "public"), ("ADMIN", "admin")] {
+        for (given, missing) in [("certificate", "key"), ("key", "certificate")] {
+            let variable = format!("SIGNET__{name}__TLS_{}_FILE", given.to_uppercase());
+            refused(
+                "",
+                &[(&variable, "/tls.pem")],
+                &format!(
+                    "`{section}.tls_{given}_file` (environment {variable}) needs `{section}.tls_{missing}_file` beside \
+                     it: TLS takes a certificate and its private key"
+                ),
+            );
+        }
+    }
+    let toml = "[public]\ntls_certificate_file = \"c.pem\"\ntls_key_file = \"\"\n";
+    refused(toml, &[], "`public.tls_key_file` (signet.toml) must be a path: it is empty");
+}
+
+#[test]
+fn with_tls_the_issuer_that_follows_the_listener_is_https() {
+    let tls = [("SIGNET__PUBLIC__TLS_CERTIFICATE_FILE", "/c.pem"), ("SIGNET__PUBLIC__TLS_KEY_FILE", "/k.pem")];
+    for (bind, issuer) in [("127.0.0.1:8443", "https://127.0.0.1:8443"), ("localhost:443", "https://localhost")] {
+        let loaded = load("", &[tls[0], tls[1], ("SIGNET__PUBLIC__BIND", bind)]).unwrap();
+        assert_eq!(loaded.settings.issuer.as_str(), issuer);
+        assert_eq!(loaded.settings.public.tls_key_file.as_deref(), Some(Path::new("/k.pem")));
+    }
+    let any = load("", &[tls[0], tls[1], ("SIGNET__PUBLIC__BIND", "127.0.0.1:0")]).unwrap().settings;
+    assert_eq!(any.issuer_bound_to(8444).as_str(), "https://127.0.0.1:8444");
+    assert_eq!(any.issuer_bound_to(443).as_str(), "https://127.0.0.1");
+}
+
+#[test]
 fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     let toml = "data_dir = \"of-file\"\n[public]\nbind = \"127.0.0.1:1\"\nworkers = 3\n";
     let loaded = load(toml, &[("SIGNET__PUBLIC__BIND", "127.0.0.1:2"), ("PATH", "/bin")]).unwrap();

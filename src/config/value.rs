@@ -134,6 +134,19 @@ impl SettingValue for PathBuf {
     }
 }
 
+impl SettingValue for Option<PathBuf> {
+    fn from_raw(raw: &Raw, cwd: &Path) -> Result<Self, String> {
+        match raw {
+            Raw::Unset => Ok(None),
+            raw => PathBuf::from_raw(raw, cwd).map(Some),
+        }
+    }
+
+    fn show(&self) -> Json {
+        self.as_ref().map_or(Json::Null, SettingValue::show)
+    }
+}
+
 /// Text that is checked elsewhere.
 impl SettingValue for String {
     fn from_raw(raw: &Raw, _: &Path) -> Result<Self, String> {

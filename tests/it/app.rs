@@ -62,6 +62,7 @@ pub struct Installation {
     pub clock: HeldClock,
     environment: Vec<(String, String)>,
     follow_every: Duration,
+    authority: Option<reqwest::Certificate>,
 }
 
 impl Installation {
@@ -76,12 +77,18 @@ impl Installation {
             ("SIGNET__PUBLIC__WORKERS".to_owned(), "1".to_owned()),
             ("SIGNET__ADMIN__BIND".to_owned(), "127.0.0.1:0".to_owned()),
         ];
-        Self { folder, clock: HeldClock::new(), environment, follow_every: Duration::from_millis(20) }
+        Self { folder, clock: HeldClock::new(), environment, follow_every: Duration::from_millis(20), authority: None }
     }
 
     /// With one more setting, such as `KEYS__ALGORITHMS`.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((format!("SIGNET__{name}"), value.to_owned()));
+        self
+    }
+
+    /// Asked by clients that trust that certificate authority (PEM), and no other.
+    pub fn trusting(mut self, authority: &str) -> Self {
+        self.authority = Some(reqwest::Certificate::from_pem(authority.as_bytes()).unwrap());
         self
     }
 
@@ -126,13 +133,18 @@ impl Installation {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let application = Application::build(&self.settings(), self.parts()).await?;
         let credentials = application.credentials().map(|path| std::fs::read(path).unwrap());
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let http = match &self.authority {
+            Some(authority) => http.tls_certs_only([authority.clone()]),
+            None => http,
+        };
         let signet = Signet {
-            public: format!("http://{}", application.public_address()),
-            admin: format!("http://{}", application.admin_address()),
+            public: application.public_url().to_owned(),
+            admin: application.admin_url().to_owned(),
             issuer: application.issuer().as_str().to_owned(),
             credentials: credentials.map(|json| serde_json::from_slice(&json).unwrap()),
             stopper: application.stopper(),
-            http: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
+            http: http.build().unwrap(),
         };
         actix_web::rt::spawn(application.run_until_stopped());
         Ok(signet)

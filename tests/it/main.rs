@@ -20,5 +20,6 @@ mod signer;
 mod start;
 mod stopped;
 mod store;
+mod tls;
 mod token;
 mod world;

@@ -3,7 +3,7 @@
 mod first;
 mod killed;
 mod postgres;
-mod program;
+pub mod program;
 mod secrets;
 mod stopping;
 mod undone;

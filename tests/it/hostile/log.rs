@@ -29,6 +29,8 @@ struct Program {
 
 impl Program {
     async fn start(installation: &Installation, level: &str) -> Self {
+        // Another test of this process may have done it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = installation.folder.path();
         let log = folder.join("log");
         let child = Command::new(env!("CARGO_BIN_EXE_signet"))
@@ -47,7 +49,7 @@ impl Program {
         let mut program = Self { child, log, public: String::new(), issuer: String::new() };
         let listening =
             eventually(async || program.lines().into_iter().find(|line| line["message"] == "listening")).await;
-        program.public = format!("http://{}", listening["public"].as_str().unwrap());
+        program.public = listening["public"].as_str().unwrap().to_owned();
         program.issuer = listening["issuer"].as_str().unwrap().to_owned();
         program
     }

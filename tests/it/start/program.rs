@@ -55,6 +55,12 @@ impl Program {
         self
     }
 
+    /// With a variable that is no setting.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -168,7 +174,7 @@ impl Running {
                 line.to_string().contains("\"listening\"").then_some(line)
             });
             if let Some(line) = listening {
-                let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
+                let address = |name: &str| line[name].as_str().unwrap().to_owned();
                 (self.public, self.admin) = (address("public"), address("admin"));
                 return true;
             }
