@@ -118,15 +118,17 @@ section! {
         rsa_bits: RsaBits = fixed("2048");
         /// How long a key signs before its successor takes over.
         rotate_every: Duration = fixed("30d").within("1h", "400d");
-        /// How long a key is published before it may sign. At least `keys.jwks_max_age` + `keys.skew` + 62 s (60 s in
-        /// which caches may serve a stale answer, 2 s in which replicas follow).
+        /// How long a key is published before it may sign. At least `keys.jwks_max_age` + as long again but no more than
+        /// a minute (in which caches may serve a stale answer) + `keys.skew` + 2 s (in which replicas follow).
         propagation: Duration = fixed("15m").within("1s", "7d");
-        /// How long a replica that can't reach the database goes on signing with the keys it knows.
-        lease: Duration = fixed("10m").within("10s", "1d");
+        /// How long a replica that can't reach the database goes on signing with the keys it knows. At most
+        /// `keys.propagation` - `keys.skew` - 67 s: verifiers keep the JWKS it gives them for a while.
+        lease: Duration = fixed("10m").within("3s", "1d");
         /// How long verifiers may cache the JWKS.
         jwks_max_age: Duration = fixed("5m").within("1s", "1d");
-        /// By how much the clocks of verifiers may differ from ours.
-        skew: Duration = fixed("1m").within("0s", "5m");
+        /// By how much the clocks of verifiers may differ from ours. Of it, 4 s are for our own: replicas may differ from
+        /// the database by 1 s, and a change is stored within 2 s.
+        skew: Duration = fixed("1m").within("5s", "5m");
         /// The file that holds the master key, which seals the private keys: mode 0600. On SQLite it is created at
         /// first start.
         master_key_file: PathBuf = fixed("keys/master.key");

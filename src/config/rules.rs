@@ -11,12 +11,13 @@ use super::setting::Reader;
 use super::source;
 use super::value::BindAddress;
 use crate::issuer::Issuer;
+use crate::keys::{SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::secret::{MasterKey, SecretError, SecretText};
 
-/// How long a cache may serve the JWKS while it asks for a fresh one (`stale-while-revalidate`).
-pub(super) const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(60);
 /// Within what time a replica sees what another process changed.
 pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
+/// By how much the clock of a replica that signs may change, from as far ahead as is allowed to as far behind.
+const CLOCK_SET: Duration = Duration::from_secs(2);
 
 /// The issuer of a listener that nobody named one for: the way to it from this machine. Nothing for a listener on an
 /// address that others use, as only the operator knows its name.
@@ -75,6 +76,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     master_key_has_one_source(reader);
     master_key_is_one(reader);
     keys_propagate_before_they_sign(reader);
+    lease_ends_before_unknown_keys_sign(reader);
     default_algorithm_is_ready(reader);
     lifetimes_are_ordered(reader);
 }
@@ -128,11 +130,12 @@ fn keys_propagate_before_they_sign(reader: &mut Reader<'_>) {
     let max_age = reader.peek::<Duration>("keys.jwks_max_age");
     let skew = reader.peek::<Duration>("keys.skew");
     if let (Some(propagation), Some(max_age), Some(skew)) = (propagation, max_age, skew) {
-        let least = max_age + STALE_WHILE_REVALIDATE + FOLLOW_BOUND + skew;
+        let stale = stale_while_revalidate(max_age);
+        let least = max_age + stale + FOLLOW_BOUND + skew;
         if propagation < least {
-            let least = super::duration::write(least);
+            let (least, shown) = (super::duration::write(least), stale.as_secs());
             let problem = format!(
-                "must be at least {least} (`keys.jwks_max_age` + 60s stale-while-revalidate + 2s to follow + \
+                "must be at least {least} (`keys.jwks_max_age` + {shown}s stale-while-revalidate + 2s to follow + \
                  `keys.skew`), or a key would sign before every verifier has it"
             );
             reader.fault("keys.propagation", problem);
@@ -145,6 +148,28 @@ fn keys_propagate_before_they_sign(reader: &mut Reader<'_>) {
         let least = super::duration::write(propagation);
         let problem = format!("must be at least {least} (`keys.propagation`), or no successor would be ready in time");
         reader.fault("keys.rotate_every", problem);
+    }
+}
+
+/// Until its lease ends, a replica that is cut off from the database is sent verifiers. What it gives them lacks the keys
+/// that were published since, and none of those may sign while such a JWKS is kept.
+fn lease_ends_before_unknown_keys_sign(reader: &mut Reader<'_>) {
+    let propagation = reader.peek::<Duration>("keys.propagation");
+    let max_age = reader.peek::<Duration>("keys.jwks_max_age");
+    let skew = reader.peek::<Duration>("keys.skew");
+    let lease = reader.peek::<Duration>("keys.lease");
+    if let (Some(propagation), Some(max_age), Some(skew), Some(lease)) = (propagation, max_age, skew, lease) {
+        let kept = SHORTEST_MAX_AGE.min(max_age) + stale_while_revalidate(max_age) + CLOCK_SET;
+        let most = propagation.saturating_sub(kept + skew);
+        if lease > most {
+            let (most, kept) = (super::duration::write(most), kept.as_secs());
+            let problem = format!(
+                "must be at most {most} (`keys.propagation` - `keys.skew` - {kept}s in which caches keep the JWKS at \
+                 least), or a replica that can't reach the database would give verifiers a JWKS that lacks a key which \
+                 signs"
+            );
+            reader.fault("keys.lease", problem);
+        }
     }
 }
 

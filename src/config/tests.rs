@@ -285,7 +285,7 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_refused_with_its_key_and_source
             "keys.lease = \"5 min\"",
             "`keys.lease` (signet.toml) must be a span of time such as 300s, 15m, 1h30m or 30d, not `5 min`",
         ),
-        ("keys.lease = 1", "`keys.lease` (signet.toml) must be between 10s and 1d"),
+        ("keys.lease = 1", "`keys.lease` (signet.toml) must be between 3s and 1d"),
         ("keys.rsa_bits = 1024", "`keys.rsa_bits` (signet.toml) must be 2048, 3072 or 4096, not 1024"),
         (
             "keys.eddsa_name = \"eddsa\"",
@@ -351,12 +351,20 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_refused_with_its_key_and_source
 fn settings_that_contradict_each_other_are_refused() {
     for (toml, sentence) in [
         (
-            "keys.propagation = \"7m1s\"",
+            "keys.lease = \"4m\"\nkeys.propagation = \"7m1s\"",
             "`keys.propagation` (signet.toml) must be at least 7m2s (`keys.jwks_max_age` + 60s stale-while-revalidate + 2s to follow + `keys.skew`), or a key would sign before every verifier has it",
         ),
         (
             "keys.jwks_max_age = \"1h\"",
             "`keys.propagation` (default) must be at least 1h2m2s (`keys.jwks_max_age` + 60s stale-while-revalidate + 2s to follow + `keys.skew`), or a key would sign before every verifier has it",
+        ),
+        (
+            "keys.lease = \"4s\"\nkeys.jwks_max_age = \"10s\"\nkeys.propagation = \"81s\"",
+            "`keys.propagation` (signet.toml) must be at least 1m22s (`keys.jwks_max_age` + 10s stale-while-revalidate + 2s to follow + `keys.skew`), or a key would sign before every verifier has it",
+        ),
+        (
+            "keys.lease = \"774s\"",
+            "`keys.lease` (signet.toml) must be at most 12m53s (`keys.propagation` - `keys.skew` - 67s in which caches keep the JWKS at least), or a replica that can't reach the database would give verifiers a JWKS that lacks a key which signs",
         ),
         (
             "keys.rotate_every = \"1h\"\nkeys.propagation = \"2h\"",
@@ -385,7 +393,7 @@ fn settings_that_contradict_each_other_are_refused() {
     ] {
         refused(toml, &[], sentence);
     }
-    assert!(load("keys.propagation = \"7m2s\"", &[]).is_ok());
+    assert!(load("keys.propagation = \"7m2s\"\nkeys.lease = \"4m55s\"", &[]).is_ok());
     assert!(load("public.bind = \"[::1]:0\"\nadmin.bind = \"[::1]:0\"", &[]).is_ok());
 }
 

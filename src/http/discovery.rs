@@ -17,15 +17,11 @@ use super::error::not_modified;
 use crate::clients::ClientAuthentication;
 use crate::grants::GRANTS;
 use crate::issuer::Issuer;
-use crate::keys::{Jwks, KeyRing};
+use crate::keys::{Jwks, KeyRing, SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::ports::Timestamp;
 
 /// [RFC 7517 §8.5](https://www.rfc-editor.org/rfc/rfc7517#section-8.5).
 const JWK_SET: &str = "application/jwk-set+json";
-/// For how much longer a cache may serve the JWKS while it asks again, seconds.
-pub(super) const STALE_WHILE_REVALIDATE: u64 = 60;
-/// However near a change is, verifiers need not ask more often than this.
-const SHORTEST: Duration = Duration::from_secs(5);
 
 /// The documents, rendered once.
 #[derive(Debug, Clone)]
@@ -70,11 +66,11 @@ fn oauth_metadata(issuer: &Issuer) -> Value {
 }
 
 fn document(body: Bytes, max_age: Duration) -> Answer {
-    Answer { caching: public(max_age), open_to_all: true, ..Answer::json(body) }
+    Answer { caching: public(max_age, stale_while_revalidate(max_age)), open_to_all: true, ..Answer::json(body) }
 }
 
-fn public(max_age: Duration) -> Caching {
-    let text = format!("public, max-age={}, stale-while-revalidate={STALE_WHILE_REVALIDATE}", max_age.as_secs());
+fn public(max_age: Duration, stale: Duration) -> Caching {
+    let text = format!("public, max-age={}, stale-while-revalidate={}", max_age.as_secs(), stale.as_secs());
     HeaderValue::try_from(text).map_or(Caching::NoStore, Caching::Public)
 }
 
@@ -125,7 +121,9 @@ impl PublishedKeys {
     /// What was rendered before, while neither keys nor age have changed since.
     fn rendered(&self, now: Timestamp) -> Arc<Rendered> {
         let jwks = self.ring.jwks();
-        let max_age = shortened(self.max_age, jwks.next_change(), now);
+        let stale = stale_while_revalidate(self.max_age);
+        let holds_for = self.ring.jwks_holds_for(now).saturating_sub(stale);
+        let max_age = shortened(self.max_age, jwks.next_change(), holds_for, now);
         if let Some(known) = self.rendered.load().as_ref()
             && Arc::ptr_eq(&known.of, &jwks)
             && known.max_age == max_age
@@ -134,7 +132,7 @@ impl PublishedKeys {
         }
         let rendered = Arc::new(Rendered {
             max_age,
-            caching: public(max_age),
+            caching: public(max_age, stale),
             // Quotes and base64url: always a header's value.
             etag: HeaderValue::from_str(jwks.etag()).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
             body: Bytes::from_owner(Arc::clone(jwks.body())),
@@ -145,12 +143,12 @@ impl PublishedKeys {
     }
 }
 
-/// `max_age`, or the time until the next change where that is nearer: so caches ask again once it has happened.
-fn shortened(max_age: Duration, next_change: Option<Timestamp>, now: Timestamp) -> Duration {
-    match next_change {
-        Some(change) => max_age.min(Duration::from_secs(change.since(now).max(SHORTEST).as_secs())),
-        None => max_age,
-    }
+/// `max_age`; or the time until the next change where that is nearer, so that caches ask again once it has happened; or
+/// for how long the set holds where that is shorter, because this replica has long not heard of what others publish.
+fn shortened(max_age: Duration, next_change: Option<Timestamp>, holds_for: Duration, now: Timestamp) -> Duration {
+    let until_change = next_change.map_or(Duration::MAX, |change| change.since(now));
+    let least = until_change.min(holds_for).max(SHORTEST_MAX_AGE);
+    max_age.min(Duration::from_secs(least.as_secs()))
 }
 
 /// The weak comparison that `If-None-Match` asks for
@@ -181,7 +179,12 @@ mod tests {
         let (now, max) = (Timestamp::from_secs(1000), Duration::from_secs(300));
         for (change, age) in [(None, 300), (Some(5000), 300), (Some(1100), 100), (Some(1001), 5), (Some(900), 5)] {
             let change = change.map(Timestamp::from_secs);
-            assert_eq!(shortened(max, change, now), Duration::from_secs(age));
+            assert_eq!(shortened(max, change, max, now), Duration::from_secs(age));
         }
+        for (holds_for, age) in [(301, 300), (299, 299), (6, 6), (5, 5), (4, 5), (0, 5)] {
+            assert_eq!(shortened(max, None, Duration::from_secs(holds_for), now), Duration::from_secs(age));
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(shortened(second, Some(now), Duration::ZERO, now), second, "never longer than the settings say");
     }
 }

@@ -12,7 +12,7 @@ use signet_verify::{Algorithm, PublicJwk, PublicKey};
 
 use super::plan::Candidate;
 use super::states::{Key, KeyState, KeyTable, Kid, Origin, Purpose};
-use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
+use super::store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
 use crate::audit::{By, Entry};
 use crate::ports::{Clock, StoreError, Timestamp};
 use crate::secret::Sealed;
@@ -145,6 +145,9 @@ impl KeyStore for MemoryStore {
         let (table, sealed) = &mut *rows;
         if table.version != expected_version {
             return Ok(Commit::Raced);
+        }
+        if change.acted_at.plus(COMMIT_WITHIN) < self.clock.now() {
+            return Ok(Commit::Late);
         }
         for (key, private) in &change.insert {
             assert!(table.find(&key.kid).is_none(), "a name is used twice");

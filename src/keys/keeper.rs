@@ -151,7 +151,7 @@ impl KeyKeeper {
         master: MasterKey,
         settings: KeeperSettings,
     ) -> Self {
-        let ring = Arc::new(KeyRing::new(settings.policy.lease));
+        let ring = Arc::new(KeyRing::new(&settings.policy));
         let due = AtomicI64::new(i64::MIN);
         let (changing, refreshing) = (Mutex::new(()), Mutex::new(()));
         Self { store, clock, entropy, master, settings, ring, due, changing, refreshing }
@@ -284,6 +284,7 @@ impl KeyKeeper {
                     return Ok((actions, KeyTable { version, ..table }));
                 }
                 Commit::Raced => tracing::debug!(version, "another replica changed the keys first"),
+                Commit::Late => tracing::warn!(version, "a change of the keys took too long and is planned anew"),
             }
         }
         Err(KeeperError::Contended)

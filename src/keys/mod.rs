@@ -26,16 +26,18 @@ pub use import::{ImportRefused, import_pem};
 pub use keeper::{KeeperError, KeeperSettings, KeyKeeper};
 pub use material::{KeyError, NewKey, generate};
 pub use plan::{Candidate, PlanRefused, plan};
-pub use ring::{Jwks, KeyRing, NotSigning, Ring};
+pub use ring::{Jwks, KeyRing, NotSigning, Ring, SHORTEST_MAX_AGE, stale_while_revalidate};
 pub use rotation::{Action, Policy, Step, SweepRefused, invariant, next_due, rotate_now, sweep};
 pub use signer::{Ed25519Name, SigningError, SigningKey};
 pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
-pub use store::{Commit, KeyChange, KeyStore, StoredKeys};
+pub use store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod keeper_tests;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod pem_fixtures;
 #[cfg(test)]

@@ -183,6 +183,18 @@ pub enum NotSigning {
     NoKey(Algorithm),
 }
 
+/// However near a change of the JWKS is, and however long ago the ring was confirmed, verifiers need not ask more often
+/// than this.
+pub const SHORTEST_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// For how much longer a cache may serve the JWKS while it asks again (`stale-while-revalidate`,
+/// [RFC 5861 §3](https://www.rfc-editor.org/rfc/rfc5861#section-3)), where it may keep it for `max_age`: as long again, a
+/// minute at most.
+#[must_use]
+pub fn stale_while_revalidate(max_age: Duration) -> Duration {
+    max_age.min(Duration::from_secs(60))
+}
+
 /// How far a clock may be behind the confirmation before it counts as set back. Threads that read it once a second
 /// lag a little; a clock set back further would stretch the lease.
 const CONFIRMED_AHEAD: Duration = Duration::from_secs(2);
@@ -192,14 +204,17 @@ pub struct KeyRing {
     ring: ArcSwap<Ring>,
     confirmed_at: AtomicI64,
     lease: Duration,
+    /// For how long after a confirmation no key signs that was published since.
+    foresight: Duration,
 }
 
 impl KeyRing {
     /// Holds a ring of no keys, never confirmed.
     #[must_use]
-    pub fn new(lease: Duration) -> Self {
+    pub fn new(policy: &Policy) -> Self {
         let ring = ArcSwap::from_pointee(Ring::empty());
-        Self { ring, confirmed_at: AtomicI64::new(i64::MIN), lease }
+        let foresight = policy.propagation.saturating_sub(policy.skew);
+        Self { ring, confirmed_at: AtomicI64::new(i64::MIN), lease: policy.lease, foresight }
     }
 
     /// The key to sign with, at `now` by this machine's clock. The token path calls this once a token.
@@ -224,6 +239,16 @@ impl KeyRing {
         }
         let confirmed_at = Timestamp::from_millis(confirmed_at);
         now <= confirmed_at.plus(self.lease) && now >= confirmed_at.minus(CONFIRMED_AHEAD)
+    }
+
+    /// For how long from `now` on a verifier that is given the set of public keys may rely on it. What another replica
+    /// published since the ring was confirmed is missing in it, and signs when it has propagated.
+    #[must_use]
+    pub fn jwks_holds_for(&self, now: Timestamp) -> Duration {
+        match self.confirmed_at.load(Ordering::Acquire) {
+            i64::MIN => Duration::ZERO,
+            confirmed_at => Timestamp::from_millis(confirmed_at).plus(self.foresight).since(now),
+        }
     }
 
     /// The set of public keys, whether confirmed or not: verifiers need it most when something is down.

@@ -267,7 +267,7 @@ fn a_successor_that_can_not_be_opened_is_noticed_before_it_is_needed() {
 
 #[test]
 fn the_ring_signs_within_its_lease_only_and_publishes_always() {
-    let ring = KeyRing::new(LEASE);
+    let ring = KeyRing::new(&policy());
     let signer = |now| ring.signer(Algorithm::Es256, now).map(|key| key.kid().clone());
     assert_eq!(signer(NOW), Err(NotSigning::LeaseExpired));
     assert_eq!(&ring.jwks().body()[..], br#"{"keys":[]}"#);
@@ -303,7 +303,7 @@ fn the_next_change_of_the_set_is_known() {
 fn threads_sign_while_the_ring_is_replaced() {
     let new = es256();
     let snapshot = stored(&[(&new, ACTIVE)]);
-    let ring = Arc::new(KeyRing::new(LEASE));
+    let ring = Arc::new(KeyRing::new(&policy()));
     ring.replace(open(&snapshot, None).unwrap(), NOW);
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -1,7 +1,9 @@
 //! The port through which keys are kept: one snapshot out, one change in.
 //!
-//! Guarantees asked of every store: a change is applied whole or not at all, and only to the version it was made for,
-//! so any number of replicas may act on the same table.
+//! Guarantees asked of every store: a change is applied whole or not at all, only to the version it was made for, and
+//! soon after it was decided; so any number of replicas may act on the same table, and any may stall.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -9,6 +11,11 @@ use super::states::{Key, KeyTable, Kid, Purpose};
 use crate::audit::Entry;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
+
+/// How old a change may be when it is applied, by the store's time. What it says of times (since when a key is published,
+/// until when another stays) counts from the moment at which it was decided. A process that stalls between deciding and
+/// committing would publish a key late and let it sign early.
+pub const COMMIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where keys are kept.
 #[async_trait]
@@ -19,7 +26,9 @@ pub trait KeyStore: Send + Sync {
     async fn load(&self, purpose: Purpose) -> Result<StoredKeys, StoreError>;
 
     /// Applies `change` whole if the table is still of `expected_version`, appends `entry` to the audit log, and moves the
-    /// change counter that running servers poll. Raced by another change: nothing is written, and the answer is [`Commit::Raced`]. An inserted
+    /// change counter that running servers poll. Raced by another change: nothing is written, and the answer is
+    /// [`Commit::Raced`]. Decided ([`KeyChange::acted_at`]) longer than [`COMMIT_WITHIN`] ago: likewise, and it is
+    /// [`Commit::Late`]. An inserted
     /// `kid` that exists already, in whatever state or purpose, is refused with [`StoreError::Refused`], and so is an
     /// updated one that does not exist; then nothing is written either. When the error is
     /// [`StoreError::Unavailable`], the change may have been applied: load again before acting.
@@ -72,4 +81,6 @@ pub enum Commit {
     },
     /// Another change came first; nothing was applied.
     Raced,
+    /// It was decided longer than [`COMMIT_WITHIN`] ago; nothing was applied.
+    Late,
 }

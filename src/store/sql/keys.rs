@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use signet_verify::PublicJwk;
 
 use super::changes::KEYS;
-use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, read_rows, store_error};
+use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, now_inside, read_rows, store_error};
 use crate::audit::Entry;
-use crate::keys::{Commit, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, Purpose, StoredKeys};
+use crate::keys::{
+    COMMIT_WITHIN, Commit, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, Purpose, StoredKeys,
+};
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
 
@@ -212,7 +214,12 @@ impl KeyStore for SqlStore {
                 for key in &change.update {
                     update_key!(tx, purpose, key);
                 }
-                append_audit!(tx, self, change.acted_at, entry)
+                let row = append_audit!(tx, self, change.acted_at, entry);
+                // Last, so that nothing but the commit itself can take time after it.
+                if change.acted_at.plus(COMMIT_WITHIN) < now_inside!(self, tx) {
+                    return Ok(Commit::Late);
+                }
+                row
             });
             self.appended(&row);
             Ok(Commit::Done { version: expected_version + 1 })

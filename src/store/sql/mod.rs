@@ -142,7 +142,21 @@ macro_rules! append_audit {
     }};
 }
 
-use {append_audit, in_snapshot, in_write, note_change, on_pool};
+/// The store's time inside a transaction, on its connection.
+macro_rules! now_inside {
+    ($store:expr, $tx:ident) => {
+        match &$store.pool {
+            $crate::store::sql::Pool::Sqlite(_) => $store.clock.now(),
+            $crate::store::sql::Pool::Postgres(_) => {
+                let now = sqlx::query_as($crate::store::sql::POSTGRES_NOW).fetch_one(&mut *$tx);
+                let (millis,): (i64,) = now.await.map_err($crate::store::sql::error::store_error)?;
+                $store.clock.of_store($crate::ports::Timestamp::from_millis(millis))
+            }
+        }
+    };
+}
+
+use {append_audit, in_snapshot, in_write, note_change, now_inside, on_pool};
 
 const POSTGRES_NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use signet::keys::{
-    Commit, Key, KeyChange, KeySpec, KeyState, KeyStore, KeyTable, Purpose, RsaBits, StoredKeys, generate,
+    COMMIT_WITHIN, Commit, Key, KeyChange, KeySpec, KeyState, KeyStore, KeyTable, Purpose, RsaBits, StoredKeys,
+    generate,
 };
 use signet::ports::{StoreError, SystemEntropy, Timestamp};
 use signet::secret::{MasterKey, Sealed};
@@ -15,6 +16,7 @@ contract! {
     a_table_that_never_had_a_key_is_empty_and_of_version_0,
     every_kind_of_key_comes_back_as_it_was_stored,
     a_raced_key_change_changes_nothing,
+    a_key_change_that_was_decided_long_ago_changes_nothing,
     of_twenty_key_changes_at_once_one_wins_each_version,
     a_kid_is_never_stored_twice_and_nothing_of_the_change_is,
     an_update_of_an_unknown_kid_is_refused_and_nothing_of_the_change_stored,
@@ -113,6 +115,27 @@ async fn a_raced_key_change_changes_nothing(database: &Database) {
     assert_eq!(head(&store).await, moved, "nothing to follow");
     done(&store, 1, &change).await;
     assert_eq!(head(&store).await, moved + 1);
+}
+
+async fn a_key_change_that_was_decided_long_ago_changes_nothing(database: &Database) {
+    let store = database.open().await;
+    let first = database.now();
+    done(&store, 0, &inserting(first, vec![pending(first)])).await;
+    let (before, moved) = (load(&store).await, head(&store).await);
+    // A process that stalls between deciding and committing: the moments in its change are past.
+    let (known, now) = (before.table.keys[0].clone(), first.plus(COMMIT_WITHIN));
+    let retired = known.withdraw(now, "").unwrap();
+    let early = first.minus(Duration::from_millis(1));
+    database.clock.advance(COMMIT_WITHIN);
+    for change in [
+        inserting(early, vec![pending(early)]),
+        KeyChange { acted_at: early, insert: Vec::new(), update: vec![retired] },
+    ] {
+        assert_eq!(store.commit(SIGNING, 1, &change, &entry()).await.unwrap(), Commit::Late);
+    }
+    assert_eq!(load(&store).await.table, before.table);
+    assert_eq!((load(&store).await.sealed, head(&store).await), (before.sealed, moved), "nothing to follow");
+    done(&store, 1, &inserting(first, vec![pending(first)])).await;
 }
 
 async fn of_twenty_key_changes_at_once_one_wins_each_version(database: &Database) {

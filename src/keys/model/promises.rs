@@ -1,0 +1,56 @@
+//! The worlds that are explored, and what is seen in them.
+
+use super::check::explore;
+use super::steps::{Bounds, Fault, Model};
+
+/// Two replicas whose clocks are right and that never stall; spans as short as the rules between them allow.
+pub(super) const PLAIN: Bounds = Bounds {
+    replicas: 2,
+    lifetime: 2,
+    lease: 2,
+    propagation: 5,
+    rotate_every: 5,
+    skew: 1,
+    max_age: 2,
+    stale_while_revalidate: 1,
+    commit_within: 0,
+    drift: 0,
+    verifiers_behind: 1,
+    stalls: false,
+    keys: 5,
+    compromises: 0,
+};
+
+/// Replicas that stall between what they read and what they do, and are killed.
+pub(super) const STALLED: Bounds =
+    Bounds { stalls: true, commit_within: 1, skew: 2, propagation: 6, rotate_every: 6, ..PLAIN };
+
+fn holds(name: &str, bounds: Bounds) {
+    let full = std::env::var("SIGNET_TEST_SCALE").is_ok_and(|scale| scale == "full");
+    let most = if full { 3_000_000 } else { 150_000 };
+    let model = Model::new(bounds, Fault::None);
+    let seen = explore(&model, model.start().unwrap(), most);
+    let extent = if seen.complete { "all of them" } else { "the nearest" };
+    println!("{name}: {} states, {extent}, up to {} steps deep, {} steps", seen.states, seen.depth, seen.steps);
+    println!("  {bounds:?}");
+    if let Some(why) = seen.broken {
+        panic!("{name}: {why}");
+    }
+}
+
+#[test]
+fn two_replicas_that_lag_and_are_cut_off_keep_every_promise() {
+    holds("two replicas", PLAIN);
+}
+#[test]
+fn three_replicas_that_lag_and_are_cut_off_keep_every_promise() {
+    holds("three replicas", Bounds { replicas: 3, ..PLAIN });
+}
+#[test]
+fn replicas_that_stall_keep_every_promise() {
+    holds("stalled", STALLED);
+}
+#[test]
+fn replicas_whose_clocks_are_wrong_keep_every_promise() {
+    holds("wrong clocks", Bounds { drift: 1, skew: 2, propagation: 8, rotate_every: 8, ..PLAIN });
+}
