@@ -21,13 +21,14 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use tracing::info;
 
-use crate::clients::{AssertionRules, Authenticator};
+use crate::clients::{Administration, AdministrationRules, AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
 use crate::http::{AccessLog, Http, Limits, Listener, Metadata, PublishedKeys};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
+use crate::store::sql::SqlStore;
 use crate::tokens::Minter;
 
 pub use banner::banner;
@@ -274,6 +275,18 @@ fn stop_signal() -> impl Future<Output = ()> {
             _ = interrupt.recv() => {}
         }
     }
+}
+
+/// What changes clients and resources in `store`, as the settings have it.
+pub fn administration(settings: &Settings, issuer: &Issuer, store: &SqlStore, parts: &Parts) -> Administration {
+    let store = Arc::new(store.clone());
+    let rules = AdministrationRules {
+        issuer: issuer.clone(),
+        longest_lifetime: settings.tokens.max_access_lifetime.max(settings.tokens.access_lifetime),
+        algorithms: settings.keys.algorithms.clone(),
+        secret_overlap: settings.clients.secret_overlap,
+    };
+    Administration::new(Arc::clone(&store) as _, store, Arc::clone(&parts.entropy), rules)
 }
 
 fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Http {

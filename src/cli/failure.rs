@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::system_error;
 use crate::app::StartError;
+use crate::clients::AdministrationError;
 use crate::config::Faults;
 use crate::keys::KeeperError;
 use crate::ports::StoreError;
@@ -73,6 +74,16 @@ fn start_sentence(error: &StartError) -> String {
             format!("{listener} can't listen on {address}: {}", system_error::reason(why))
         }
         other => other.to_string(),
+    }
+}
+
+impl From<AdministrationError> for Failure {
+    fn from(error: AdministrationError) -> Self {
+        match error {
+            AdministrationError::Store(error) => Self::Store(error),
+            AdministrationError::Contended => Self::Unavailable(format!("{error}: try again")),
+            other => Self::Refused(other.to_string()),
+        }
     }
 }
 

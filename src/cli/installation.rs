@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 
 use super::{Context, Failure};
 use crate::app::{self, Opened, Preparation, StartError};
+use crate::clients::Administration;
 use crate::config::{Loaded, Settings, Source};
 use crate::ports::{StoreError, Timestamp};
 use crate::store::sql::{DatabaseUrl, SchemaAction, SqlStore};
@@ -16,6 +17,8 @@ use crate::telemetry::{self, Filter, TelemetryError};
 pub(super) struct Installation {
     pub(super) settings: Settings,
     pub(super) store: SqlStore,
+    /// Changes clients and resources, where the store was opened for that.
+    pub(super) administration: Administration,
 }
 
 impl Installation {
@@ -55,7 +58,8 @@ impl Context {
         } else {
             app::open_database(&loaded.settings, &self.parts).await?
         };
-        let installation = Installation { settings: loaded.settings, store };
+        let administration = app::administration(&loaded.settings, &loaded.settings.issuer, &store, &self.parts);
+        let installation = Installation { settings: loaded.settings, store, administration };
         let done = match check(&installation).await {
             Ok(()) => act(&installation).await,
             Err(error) => Err(error.into()),
@@ -92,7 +96,7 @@ fn check_present(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// The database is of this program's schema, and somebody set it up.
-async fn check(Installation { settings, store }: &Installation) -> Result<(), StartError> {
+async fn check(Installation { settings, store, .. }: &Installation) -> Result<(), StartError> {
     let database = || settings.database.url.to_string();
     let wrong = |why| StartError::Database { database: database(), why };
     let schema = store.schema().await.map_err(wrong)?;

@@ -31,6 +31,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Parts};
 use crate::audit::By;
+use crate::clients::{Power, Request};
 use crate::config::{Faults, Loaded, Settings};
 
 use failure::{EXIT_CODES, Failure};
@@ -108,6 +109,12 @@ impl Context {
     /// As whom this command line acts: past the API, with the stores in its hands.
     fn by(&self) -> By {
         By::operator(app::operator(), app::host_name())
+    }
+
+    /// Runs `act` with a request to change whatever there is: whoever has the stores in their hands may.
+    async fn requesting<T>(&self, act: impl AsyncFnOnce(Request<'_>) -> T) -> T {
+        let by = self.by();
+        act(Request { by: &by, power: &Power::Everything, expected: None }).await
     }
 
     fn settings(&self) -> Result<Loaded, Faults> {

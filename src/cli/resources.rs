@@ -10,12 +10,8 @@ use signet_verify::Algorithm;
 use super::keys::algorithm;
 use super::output::{fields, plain, table};
 use super::{Context, Failure, Installation, input, registry, span};
-use crate::audit::{Act, Entry};
-use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
+use crate::clients::{AdministrationError, Request, Resource, ResourceError, ResourceId, ResourceMetadata, ScopeSet};
 use crate::config::Settings;
-
-/// How often a change that another process came before is made anew.
-const ATTEMPTS: usize = 8;
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -90,12 +86,26 @@ pub(super) struct Description {
 }
 
 impl Description {
-    fn apply(&self, resource: &mut Resource) -> Result<(), Failure> {
+    /// Of a new resource.
+    fn metadata(&self) -> Result<ResourceMetadata, Failure> {
+        if self.lifetime.is_some_and(|lifetime| lifetime.subsec_nanos() != 0) {
+            return Err(Failure::Refused("a token lifetime is of whole seconds".to_owned()));
+        }
+        Ok(ResourceMetadata {
+            name: self.name.clone().unwrap_or_default(),
+            scopes: self.scopes.iter().flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect(),
+            token_lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
+            algorithm: self.algorithm.map(|algorithm| algorithm.name().to_owned()),
+        })
+    }
+
+    /// Changes what it names of `resource`.
+    fn apply(&self, resource: &mut Resource) -> Result<(), ResourceError> {
         if let Some(name) = &self.name {
             name.clone_into(&mut resource.name);
         }
         if !self.scopes.is_empty() {
-            resource.scopes = ScopeSet::parse(&self.scopes.join(" ")).map_err(Failure::refused)?;
+            resource.scopes = ScopeSet::parse(&self.scopes.join(" ")).map_err(ResourceError::Scopes)?;
         }
         resource.token_lifetime = self.lifetime.or(resource.token_lifetime);
         resource.algorithm = self.algorithm.or(resource.algorithm);
@@ -130,12 +140,6 @@ fn parse(uri: &str, settings: &Settings) -> Result<ResourceId, Failure> {
     ResourceId::parse(uri, &settings.issuer).map_err(Failure::refused)
 }
 
-fn check(resource: &Resource, settings: &Settings) -> Result<(), Failure> {
-    let tokens = &settings.tokens;
-    let longest = tokens.max_access_lifetime.max(tokens.access_lifetime);
-    resource.check(longest, &settings.keys.algorithms).map_err(Failure::refused)
-}
-
 async fn find(installation: &Installation, uri: &str) -> Result<Resource, Failure> {
     let issuer = &installation.settings.issuer;
     let resources = registry::resources(installation).await?;
@@ -154,19 +158,20 @@ async fn create(
     uri: &str,
     description: &Description,
 ) -> Result<(), Failure> {
-    let Installation { settings, store } = installation;
-    let mut resource = Resource::new(parse(uri, settings)?, "", ScopeSet::default(), installation.now().await?);
-    description.apply(&mut resource)?;
-    check(&resource, settings)?;
-    match store.insert_resource(&resource, &entry(context, Act::ResourcesCreate, &resource, settings)).await? {
-        Insert::Inserted => {}
-        Insert::Exists => {
+    let settings = &installation.settings;
+    let id = parse(uri, settings)?;
+    let metadata = description.metadata()?;
+    let creating =
+        async |request: Request<'_>| installation.administration.create_resource(request, id.clone(), &metadata).await;
+    let resource = match context.requesting(creating).await {
+        Err(AdministrationError::Exists) => {
             return Err(Failure::Refused(format!(
                 "the resource `{}` exists already: `signet resources update` changes it",
                 plain(uri)
             )));
         }
-    }
+        created => created?,
+    };
     let view = ResourceView::of(&resource, settings);
     context.output.result(&view, |view| format!("The resource is registered.\n\n{}", view.text()))?;
     if resource.scopes.is_empty() {
@@ -218,31 +223,18 @@ async fn update(
     context: &Context,
     installation: &Installation,
     uri: &str,
-    change: impl Fn(&mut Resource) -> Result<(), Failure>,
+    change: impl Fn(&mut Resource) -> Result<(), ResourceError>,
 ) -> Result<(), Failure> {
-    let Installation { settings, store } = installation;
-    for _ in 0..ATTEMPTS {
-        let mut resource = find(installation, uri).await?;
-        let before = resource.clone();
-        change(&mut resource)?;
-        check(&resource, settings)?;
-        if resource == before {
-            return Err(Failure::Refused(
-                "nothing is to be changed: say what, such as --scope or --lifetime".to_owned(),
-            ));
-        }
-        resource.version += 1;
-        resource.updated_at = installation.now().await?;
-        match store.update_resource(&resource, &entry(context, Act::ResourcesUpdate, &resource, settings)).await? {
-            Swap::Swapped => {
-                let view = ResourceView::of(&resource, settings);
-                context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
-                return Ok(());
-            }
-            Swap::Raced => {}
-        }
+    let before = find(installation, uri).await?;
+    let changing =
+        async |request: Request<'_>| installation.administration.change_resource(request, &before.id, &change).await;
+    let resource = context.requesting(changing).await?;
+    if resource == before {
+        return Err(Failure::Refused("nothing is to be changed: say what, such as --scope or --lifetime".to_owned()));
     }
-    Err(Failure::Unavailable(format!("others changed the resource {ATTEMPTS} times in a row: try again")))
+    let view = ResourceView::of(&resource, &installation.settings);
+    context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
+    Ok(())
 }
 
 async fn delete(context: &Context, installation: &Installation, uri: &str, yes: bool) -> Result<(), Failure> {
@@ -259,20 +251,16 @@ async fn delete(context: &Context, installation: &Installation, uri: &str, yes: 
         return Err(in_use(&named_by));
     }
     input::confirm(yes, &format!("Delete the resource {}?", plain(uri)))?;
-    let entry = entry(context, Act::ResourcesDelete, &resource, &installation.settings);
-    match installation.store.delete_resource(&resource.id, &entry).await? {
+    let deleting =
+        async |request: Request<'_>| installation.administration.delete_resource(request, &resource.id).await;
+    match context.requesting(deleting).await {
         // Deleted by someone else meanwhile: it is gone as was asked.
-        Removal::Removed | Removal::Absent => {}
-        Removal::InUse => return Err(in_use(&registry::clients_naming(installation, &resource.id).await?)),
+        Ok(()) | Err(AdministrationError::Absent) => {}
+        Err(AdministrationError::InUse(clients)) => return Err(in_use(&clients)),
+        Err(other) => return Err(other.into()),
     }
     let result = json!({ "resource": uri, "deleted": true });
     Ok(context.output.result(&result, |_| format!("The resource {} is deleted.", plain(uri)))?)
-}
-
-/// What goes into the audit log when `act` is done to `resource`.
-fn entry(context: &Context, act: Act, resource: &Resource, settings: &Settings) -> Entry {
-    let subject = resource.id.audience(&settings.issuer).into_owned();
-    context.by().entry(act, subject, json!({ "resource": ResourceView::of(resource, settings) }))
 }
 
 fn check_not_reserved(resource: &Resource) -> Result<(), Failure> {

@@ -51,12 +51,17 @@ pub enum Removal {
     Absent,
     /// Something still names it; nothing changed.
     InUse,
+    /// It is of another version than expected; nothing changed.
+    Raced,
 }
 
 /// Where clients are kept. Every change moves the change feed and appends its entry to the audit log in the same
 /// transaction.
 #[async_trait]
 pub trait ClientStore: Send + Sync {
+    /// The store's time.
+    async fn store_time(&self) -> Result<Timestamp, StoreError>;
+
     /// The client of that identifier, with its secrets' digests; `None` when there is none.
     async fn load_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
 
@@ -70,8 +75,9 @@ pub trait ClientStore: Send + Sync {
     /// [`StoreError::Refused`].
     async fn update_client(&self, client: &Client, entry: &Entry) -> Result<Swap, StoreError>;
 
-    /// Removes the client with its secrets.
-    async fn delete_client(&self, id: &ClientId, entry: &Entry) -> Result<Removal, StoreError>;
+    /// Removes the client with its secrets; where `version` is given, only if the stored one is of it
+    /// ([`Removal::Raced`]).
+    async fn delete_client(&self, id: &ClientId, version: Option<i64>, entry: &Entry) -> Result<Removal, StoreError>;
 }
 
 /// Where resources are kept; the admin resource is not among them. Every change moves the change feed and appends its
@@ -92,8 +98,14 @@ pub trait ResourceStore: Send + Sync {
     /// Stores `resource` if the stored version is `resource.version - 1`.
     async fn update_resource(&self, resource: &Resource, entry: &Entry) -> Result<Swap, StoreError>;
 
-    /// Removes the resource, unless a client names it ([`Removal::InUse`]).
-    async fn delete_resource(&self, id: &ResourceId, entry: &Entry) -> Result<Removal, StoreError>;
+    /// Removes the resource, unless a client names it ([`Removal::InUse`]); where `version` is given, only if the stored
+    /// one is of it ([`Removal::Raced`]).
+    async fn delete_resource(
+        &self,
+        id: &ResourceId,
+        version: Option<i64>,
+        entry: &Entry,
+    ) -> Result<Removal, StoreError>;
 }
 
 #[derive(Default)]

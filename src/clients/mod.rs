@@ -3,6 +3,7 @@
 //! Guarantees: an [`AuthenticatedClient`] exists only after its credentials were checked; a client's scopes never
 //! exceed what the resource offers; the identifier of the admin resource can't be registered by anyone.
 
+mod administration;
 mod assertion;
 mod authenticate;
 mod client;
@@ -11,6 +12,9 @@ mod registration;
 mod resource;
 mod scope;
 
+pub use administration::{
+    Administration, AdministrationError, BeyondPower, Power, Request, ResourceMetadata, Rules as AdministrationRules,
+};
 pub use assertion::{ASSERTION_SKEW, AssertionRefusal, AssertionRules, ReplayMarks};
 pub use authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, Presented, Refusal};
 pub use client::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 use signet_verify::Algorithm;
 use url::Url;
 
-use super::ScopeSet;
+use super::{ScopeError, ScopeSet};
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 
@@ -187,6 +187,12 @@ pub enum ResourceError {
     /// The name is too long or not text.
     #[error("a name has at most 200 characters and no control characters")]
     Name,
+    /// Not the name of an algorithm.
+    #[error("algorithm: one of {}", Algorithm::ALL.map(Algorithm::name).join(", "))]
+    UnknownAlgorithm,
+    /// A scope is malformed.
+    #[error("scopes: {0}")]
+    Scopes(ScopeError),
     /// More scopes than a person can oversee.
     #[error("a resource offers at most 200 scopes, of 4096 characters in all")]
     TooManyScopes,

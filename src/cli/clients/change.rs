@@ -5,11 +5,8 @@ use serde_json::json;
 use super::view::ClientView;
 use super::{Context, Failure, Installation, called, find, input};
 use crate::audit::Act;
-use crate::clients::{Client, ClientAuthentication, ClientMetadata, ClientStore, Removal, Swap};
+use crate::clients::{AdministrationError, Client, ClientAuthentication, ClientMetadata, Request};
 use crate::ports::Timestamp;
-
-/// How often a change that another process came before is made anew.
-const ATTEMPTS: usize = 8;
 
 /// Stores what `change` makes of the client `id` at the store's time, and returns both that and what `change` has to
 /// tell. A change that another process came before is made to the newer version.
@@ -20,17 +17,11 @@ pub(super) async fn change<T>(
     id: &str,
     change: impl Fn(Client, Timestamp) -> Result<(Client, T), Failure>,
 ) -> Result<(Client, T), Failure> {
-    for _ in 0..ATTEMPTS {
-        let client = find::by_id(installation, id).await?;
-        let (next, told) = change(client, installation.now().await?)?;
-        let detail = json!({ "client": ClientMetadata::of(&next, &installation.settings.issuer) });
-        let entry = context.by().entry(act, next.id.as_str(), detail);
-        match installation.store.update_client(&next, &entry).await? {
-            Swap::Swapped => return Ok((next, told)),
-            Swap::Raced => {}
-        }
-    }
-    Err(Failure::Unavailable(format!("others changed the client {ATTEMPTS} times in a row: try again")))
+    // With a hint where there is none.
+    let id = find::by_id(installation, id).await?.id;
+    context
+        .requesting(async |request| installation.administration.change_client(request, act, &id, &change).await)
+        .await
 }
 
 pub(super) async fn update(
@@ -63,7 +54,8 @@ pub(super) async fn enable(
     let act = if enabled { Act::ClientsEnable } else { Act::ClientsDisable };
     let (client, was) = change(context, installation, act, id, |client, now| {
         let was = client.enabled;
-        Ok((client.with_enabled(enabled, now), was))
+        let next = if was == enabled { client } else { client.with_enabled(enabled, now) };
+        Ok((next, was))
     })
     .await?;
     let result = json!({ "client_id": client.id.as_str(), "enabled": enabled, "changed": was != enabled });
@@ -79,11 +71,11 @@ pub(super) async fn delete(context: &Context, installation: &Installation, id: &
     let client = find::by_id(installation, id).await?;
     let called = called(client.id.as_str(), &client.name);
     input::confirm(yes, &format!("Delete the client {called}?"))?;
-    let entry = context.by().entry(Act::ClientsDelete, client.id.as_str(), json!({ "client_name": client.name }));
-    match installation.store.delete_client(&client.id, &entry).await? {
+    let deleting = async |request: Request<'_>| installation.administration.delete_client(request, &client.id).await;
+    match context.requesting(deleting).await {
         // Deleted by someone else meanwhile: it is gone as was asked.
-        Removal::Removed | Removal::Absent => {}
-        Removal::InUse => return Err(Failure::Refused(format!("the client {called} is still in use"))),
+        Ok(()) | Err(AdministrationError::Absent) => {}
+        Err(other) => return Err(other.into()),
     }
     let result = json!({ "client_id": client.id.as_str(), "deleted": true });
     Ok(context.output.result(&result, |_| format!("The client {called} is deleted."))?)

@@ -1,19 +1,13 @@
 //! `signet clients create`.
 
-use std::time::Duration;
-
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use super::view::ClientView;
 use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
-use crate::audit::Act;
 use crate::cli::output::fields;
 use crate::cli::registry;
-use crate::clients::{
-    Client, ClientAuthentication, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin, StoredSecret,
-};
+use crate::clients::{AdministrationError, Client, ClientId, ClientMetadata, Request, StoredSecret};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -114,32 +108,20 @@ pub(super) async fn run(
     arguments: &Arguments,
     metadata: &ClientMetadata,
 ) -> Result<(), Failure> {
-    let (issuer, now) = (&installation.settings.issuer, installation.now().await?);
-    let id = match &arguments.id {
-        Some(id) => ClientId::parse(id).map_err(Failure::refused)?,
-        None => ClientId::generate(now),
-    };
-    let client = metadata.register(id, issuer, now).map_err(Failure::refused)?;
-    let (client, secret) = match &client.authentication {
-        ClientAuthentication::PrivateKeyJwt { .. } => (client, None),
-        ClientAuthentication::Secret { .. } => {
-            let entropy = context.parts.entropy.as_ref();
-            let rolled = client.roll_secret(SecretOrigin::Issued, Duration::ZERO, entropy, now);
-            let (client, secret) = rolled.map_err(Failure::refused)?;
-            (client, Some(secret))
-        }
-    };
-    let detail = json!({ "client": ClientMetadata::of(&client, issuer) });
-    let entry = context.by().entry(Act::ClientsCreate, client.id.as_str(), detail);
-    match installation.store.insert_client(&client, &entry).await? {
-        Insert::Inserted => {}
-        Insert::Exists => {
+    let issuer = &installation.settings.issuer;
+    let id = arguments.id.as_deref().map(ClientId::parse).transpose().map_err(Failure::refused)?;
+    let registering =
+        async |request: Request<'_>| installation.administration.register(request, id.clone(), metadata).await;
+    let (client, secret) = match context.requesting(registering).await {
+        Err(AdministrationError::Exists) => {
             return Err(Failure::Refused(format!(
                 "the client `{}` exists already: `signet clients update` changes it, `clients roll-secret` gives it a new secret",
-                client.id
+                arguments.id.as_deref().unwrap_or_default()
             )));
         }
-    }
+        registered => registered?,
+    };
+    let now = client.created_at;
     let registered = Registered {
         client: ClientView::of(&client, issuer, now),
         client_id_issued_at: now.secs(),

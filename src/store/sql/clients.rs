@@ -39,6 +39,7 @@ const INSERT: &str = "INSERT INTO clients (client_id, name, auth_method, auth_al
 const UPDATE: &str = "UPDATE clients SET name = $2, auth_method = $3, auth_algorithm = $4, jwks = $5, secrets = $6, \
     grant_types = $7, access = $8, serves = $9, enabled = $10, updated_at = $11, version = $12 \
     WHERE client_id = $1 AND version = $12 - 1";
+const VERSION: &str = "SELECT version FROM clients WHERE client_id = $1";
 const DELETE: &str = "DELETE FROM clients WHERE client_id = $1";
 const UNLINK: &str = "DELETE FROM client_resources WHERE client_id = $1";
 const LINK: &str = "INSERT INTO client_resources (client_id, resource) VALUES ($1, $2)";
@@ -290,6 +291,10 @@ impl SqlStore {
 
 #[async_trait]
 impl ClientStore for SqlStore {
+    async fn store_time(&self) -> Result<Timestamp, StoreError> {
+        self.now().await
+    }
+
     async fn load_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
         self.bounded(async {
             let rows: Vec<ClientRow> = on_pool!(self, |pool| {
@@ -346,15 +351,19 @@ impl ClientStore for SqlStore {
         .await
     }
 
-    async fn delete_client(&self, id: &ClientId, entry: &Entry) -> Result<Removal, StoreError> {
+    async fn delete_client(&self, id: &ClientId, version: Option<i64>, entry: &Entry) -> Result<Removal, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
             let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, id.as_str());
-                let done = sqlx::query(DELETE).bind(id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
-                if done.rows_affected() == 0 {
-                    return Ok(Removal::Absent);
+                let stored: Option<(i64,)> =
+                    sqlx::query_as(VERSION).bind(id.as_str()).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                match (stored, version) {
+                    (None, _) => return Ok(Removal::Absent),
+                    (Some((stored,)), Some(expected)) if stored != expected => return Ok(Removal::Raced),
+                    _ => {}
                 }
+                sqlx::query(DELETE).bind(id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
                 append_audit!(tx, self, now, entry)
             });
             self.appended(&row);

@@ -16,6 +16,7 @@ const INSERT: &str = "INSERT INTO resources (identifier, name, scopes, token_lif
                       created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (identifier) DO NOTHING";
 const UPDATE: &str = "UPDATE resources SET name = $2, scopes = $3, token_lifetime = $4, algorithm = $5, updated_at = $6, \
                       version = $7 WHERE identifier = $1 AND version = $7 - 1";
+const VERSION: &str = "SELECT version FROM resources WHERE identifier = $1";
 const DELETE: &str = "DELETE FROM resources WHERE identifier = $1";
 
 #[derive(sqlx::FromRow)]
@@ -113,13 +114,24 @@ impl ResourceStore for SqlStore {
         .await
     }
 
-    async fn delete_resource(&self, id: &ResourceId, entry: &Entry) -> Result<Removal, StoreError> {
+    async fn delete_resource(
+        &self,
+        id: &ResourceId,
+        version: Option<i64>,
+        entry: &Entry,
+    ) -> Result<Removal, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
             let row = in_write!(self, |tx| {
                 note_change!(tx, now, RESOURCES, id.as_stored());
+                let stored: Option<(i64,)> =
+                    sqlx::query_as(VERSION).bind(id.as_stored()).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                match (stored, version) {
+                    (None, _) => return Ok(Removal::Absent),
+                    (Some((stored,)), Some(expected)) if stored != expected => return Ok(Removal::Raced),
+                    _ => {}
+                }
                 match sqlx::query(DELETE).bind(id.as_stored()).execute(&mut *tx).await {
-                    Ok(done) if done.rows_affected() == 0 => return Ok(Removal::Absent),
                     Ok(_) => {}
                     Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => return Ok(Removal::InUse),
                     Err(error) => return Err(store_error(error)),

@@ -54,13 +54,13 @@ async fn every_change_leaves_one_row_and_a_change_that_is_not_made_leaves_none(d
     let changed = shop.clone().with_enabled(false, now);
     assert_eq!(store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
     expect(true).await;
-    assert_eq!(store.delete_resource(&orders.id, &entry()).await.unwrap(), Removal::InUse);
+    assert_eq!(store.delete_resource(&orders.id, None, &entry()).await.unwrap(), Removal::InUse);
     expect(false).await;
-    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Removed);
     expect(true).await;
-    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Absent);
     expect(false).await;
-    assert_eq!(store.delete_resource(&orders.id, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_resource(&orders.id, None, &entry()).await.unwrap(), Removal::Removed);
     expect(true).await;
 }
 

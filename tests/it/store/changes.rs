@@ -90,11 +90,11 @@ async fn every_kind_of_change_is_told(database: &Database) {
     let shop = client("shop", json!({}), now);
     assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
     assert_eq!(store.update_client(&shop.clone().with_enabled(false, now), &entry()).await.unwrap(), Swap::Swapped);
-    let _ = store.delete_client(&shop.id, &entry()).await.unwrap();
+    let _ = store.delete_client(&shop.id, None, &entry()).await.unwrap();
     let orders = registered(&store, "urn:orders", now).await;
     let next = signet::clients::Resource { version: 2, ..orders.clone() };
     assert_eq!(store.update_resource(&next, &entry()).await.unwrap(), Swap::Swapped);
-    let _ = store.delete_resource(&orders.id, &entry()).await.unwrap();
+    let _ = store.delete_resource(&orders.id, None, &entry()).await.unwrap();
     let change = KeyChange { acted_at: now, insert: Vec::new(), update: Vec::new() };
     store.commit(Purpose::Signing, 0, &change, &entry()).await.unwrap();
     let of_shop = || Change::Client("shop".to_owned());

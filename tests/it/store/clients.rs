@@ -222,14 +222,14 @@ async fn a_client_that_is_removed_is_gone_with_its_links(database: &Database) {
     let now = database.now();
     let orders = registered(&store, ORDERS, now).await;
     let shop = client("shop", json!({"access": {ORDERS: "read"}, "serves": [ORDERS]}), now);
-    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Absent);
     assert_eq!(store.insert_client(&shop, &entry()).await.unwrap(), Insert::Inserted);
-    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Removed);
-    assert_eq!(store.delete_client(&shop.id, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Absent);
     assert_eq!(load(&store, &shop).await, None);
     assert_eq!(database.count("client_resources").await, 0);
     assert_eq!(head(&store).await, 3, "what removed nothing is no change");
-    assert_eq!(store.delete_resource(&orders.id, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_resource(&orders.id, None, &entry()).await.unwrap(), Removal::Removed);
 }
 
 async fn a_damaged_client_is_named(database: &Database) {

@@ -30,7 +30,7 @@ async fn assert_unavailable(store: &SqlStore, database: &Database, calls: &[usiz
                 0 => store.mark(&[9; 32], now).await.map(drop),
                 1 => store.insert_client(&new, &entry()).await.map(drop),
                 2 => store.update_client(&new, &entry()).await.map(drop),
-                3 => store.delete_client(&new.id, &entry()).await.map(drop),
+                3 => store.delete_client(&new.id, None, &entry()).await.map(drop),
                 4 => store.commit(Purpose::Signing, 0, &change, &entry()).await.map(drop),
                 5 => store.found(&new, &entry()).await.map(drop),
                 6 => store.purge_expired(now).await,

@@ -68,9 +68,9 @@ async fn a_resource_that_is_not_there_is_absent(database: &Database) {
     let store = database.open().await;
     let resource = registered(&store, ORDERS, database.now()).await;
     let prefix = ResourceId::parse("https://orders.exampl", &issuer()).unwrap();
-    assert_eq!(store.delete_resource(&prefix, &entry()).await.unwrap(), Removal::Absent);
-    assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::Removed);
-    assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_resource(&prefix, None, &entry()).await.unwrap(), Removal::Absent);
+    assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::Absent);
     assert_eq!(store.load_resources().await.unwrap(), []);
     assert_eq!(head(&store).await, 2, "what removed nothing is no change");
 }
@@ -83,21 +83,21 @@ async fn a_resource_in_use_stays(database: &Database) {
         let named = client(id, metadata, now);
         assert_eq!(store.insert_client(&named, &entry()).await.unwrap(), Insert::Inserted);
         let moved = head(&store).await;
-        assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::InUse, "{id}");
+        assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::InUse, "{id}");
         assert_eq!(head(&store).await, moved);
 
         // It goes when no client names it any more, by a change or by the client's end.
         let mut unnamed = named.clone().with_enabled(true, now);
         (unnamed.access, unnamed.serves) = Default::default();
         assert_eq!(store.update_client(&unnamed, &entry()).await.unwrap(), Swap::Swapped);
-        assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::Removed, "{id}");
+        assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::Removed, "{id}");
         assert_eq!(store.insert_resource(&resource, &entry()).await.unwrap(), Insert::Inserted);
         let again = signet::clients::Client { version: 3, ..named };
         assert_eq!(store.update_client(&again, &entry()).await.unwrap(), Swap::Swapped);
-        assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::InUse, "{id}");
-        assert_eq!(store.delete_client(&again.id, &entry()).await.unwrap(), Removal::Removed);
+        assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::InUse, "{id}");
+        assert_eq!(store.delete_client(&again.id, None, &entry()).await.unwrap(), Removal::Removed);
     }
-    assert_eq!(store.delete_resource(&resource.id, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_resource(&resource.id, None, &entry()).await.unwrap(), Removal::Removed);
 }
 
 async fn a_client_and_the_end_of_its_resource_never_both_succeed(database: &Database) {
@@ -110,15 +110,15 @@ async fn a_client_and_the_end_of_its_resource_never_both_succeed(database: &Data
         let (inserting, deleting) = {
             let (one, two, id) = (one.clone(), two.clone(), orders.id.clone());
             let inserting = actix_web::rt::spawn(async move { one.insert_client(&new, &entry()).await });
-            (inserting, actix_web::rt::spawn(async move { two.delete_resource(&id, &entry()).await }))
+            (inserting, actix_web::rt::spawn(async move { two.delete_resource(&id, None, &entry()).await }))
         };
         match (inserting.await.unwrap(), deleting.await.unwrap()) {
             (Ok(Insert::Inserted), Ok(Removal::InUse)) => {
                 assert_eq!(
-                    one.delete_client(&ClientId::parse(&id).unwrap(), &entry()).await.unwrap(),
+                    one.delete_client(&ClientId::parse(&id).unwrap(), None, &entry()).await.unwrap(),
                     Removal::Removed
                 );
-                assert_eq!(one.delete_resource(&orders.id, &entry()).await.unwrap(), Removal::Removed);
+                assert_eq!(one.delete_resource(&orders.id, None, &entry()).await.unwrap(), Removal::Removed);
             }
             (Err(StoreError::Refused(_)), Ok(Removal::Removed)) => {
                 assert_eq!(one.load_client(&ClientId::parse(&id).unwrap()).await.unwrap(), None);

@@ -32,7 +32,7 @@ async fn text_comes_back_as_it_was_written(database: &Database) {
         let new = Resource { name: text.to_owned(), ..resource("urn:only", now) };
         assert_eq!(store.insert_resource(&new, &entry()).await.unwrap(), Insert::Inserted);
         assert_eq!(store.load_resources().await.unwrap(), std::slice::from_ref(&new));
-        let _ = store.delete_resource(&new.id, &entry()).await.unwrap();
+        let _ = store.delete_resource(&new.id, None, &entry()).await.unwrap();
     }
 }
 
