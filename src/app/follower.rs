@@ -15,11 +15,14 @@ use crate::http::{Check, Readiness};
 use crate::keys::{KeeperError, KeyKeeper};
 use crate::ports::{Clock, StoreError, Timestamp};
 use crate::store::sql::{Change, SqlStore};
+use crate::telemetry::{Connections, StoreState};
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// By how much a clock may be set back by those that keep it right.
 const BACKWARDS: Duration = Duration::from_secs(1);
+/// The clocks were never compared.
+const UNKNOWN: i64 = i64::MIN;
 
 /// Why this replica is behind.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,10 @@ pub(super) struct Follower {
     purged_at: AtomicI64,
     /// The latest that this machine's clock has ever said.
     latest: AtomicI64,
+    /// The number of the last change when the store was last asked.
+    head: AtomicI64,
+    /// By how many milliseconds this machine's clock was ahead of the store's then.
+    clock_ahead: AtomicI64,
     problem: Mutex<Option<Behind>>,
 }
 
@@ -72,7 +79,9 @@ impl Follower {
         head: i64,
     ) -> Self {
         let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
-        Self { store, keeper, directory, clock, algorithms, followed, purged_at, latest, problem: Mutex::default() }
+        let [head, clock_ahead] = [head, UNKNOWN].map(AtomicI64::new);
+        let problem = Mutex::default();
+        Self { store, keeper, directory, clock, algorithms, followed, purged_at, latest, head, clock_ahead, problem }
     }
 
     /// Follows until it is dropped.
@@ -86,6 +95,21 @@ impl Follower {
                 self.keeper.ring().suspend();
             }
             self.report(failed);
+        }
+    }
+
+    /// What is known of the store.
+    pub(super) fn store_state(&self) -> StoreState {
+        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        let clock_ahead = self.clock_ahead.load(Ordering::Acquire);
+        let connections = self.store.connections();
+        StoreState {
+            reachable: !problem.as_ref().is_some_and(Behind::is_outage),
+            followed: self.followed.load(Ordering::Acquire),
+            head: self.head.load(Ordering::Acquire),
+            clock_ahead: (clock_ahead != UNKNOWN).then_some(clock_ahead),
+            audit_head: self.store.known_audit_head().map(|head| head.number),
+            connections: Connections { busy: connections.busy, idle: connections.idle, most: connections.most },
         }
     }
 
@@ -103,6 +127,9 @@ impl Follower {
         }
         let followed = self.followed.load(Ordering::Acquire);
         let changes = self.store.changes_after(followed).await?;
+        self.head.store(changes.head, Ordering::Release);
+        let between = asked_at.plus(self.clock.now().since(asked_at) / 2);
+        self.clock_ahead.store(between.millis().saturating_sub(changes.now.millis()), Ordering::Release);
         self.keeper.check_clock(asked_at, changes.now)?;
         match &changes.changes {
             Some(list) if list.is_empty() => self.keeper.ring().confirm(asked_at),
@@ -112,6 +139,8 @@ impl Follower {
                 self.keeper.refresh().await?;
             }
         }
+        let changed = changes.changes.is_none_or(|list| !list.is_empty());
+        self.look_at_audit(changed).await;
         self.followed.store(changes.head, Ordering::Release);
         self.keeper.sweep().await?;
         if self.clock.now() >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
@@ -135,6 +164,16 @@ impl Follower {
         // why it comes last, and happens though no key may have changed.
         self.keeper.refresh().await?;
         Ok(())
+    }
+
+    /// Takes note of the audit log's head, for the metrics: after a change, which may have set it back with all the rest.
+    /// No reason to stop following when that fails.
+    async fn look_at_audit(&self, changed: bool) {
+        if (changed || self.store.known_audit_head().is_none())
+            && let Err(error) = self.store.audit_head().await
+        {
+            warn!(%error, "the head of the audit log can't be read");
+        }
     }
 
     /// Says once that following fails, and once that it works again.

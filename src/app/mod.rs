@@ -9,6 +9,7 @@ mod host;
 mod listeners;
 mod made;
 mod master_key;
+mod observation;
 mod opened;
 mod tls;
 
@@ -29,6 +30,7 @@ use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
 use crate::store::sql::SqlStore;
+use crate::telemetry::{Losses, Metrics, TelemetryError};
 use crate::tokens::Minter;
 
 pub use banner::banner;
@@ -41,6 +43,7 @@ pub use tls::PairError;
 
 use follower::Follower;
 use listeners::{Bound, Servers};
+use observation::Replica;
 use tls::Certificate;
 
 /// What the application takes from outside. Tests bring their own clock.
@@ -54,6 +57,8 @@ pub struct Parts {
     pub follow_every: Duration,
     /// Where requests leave a line, if anywhere.
     pub access_log: Option<Arc<dyn AccessLog>>,
+    /// Counts what the log loses, if there is one.
+    pub log_losses: Option<Losses>,
 }
 
 impl Default for Parts {
@@ -63,6 +68,7 @@ impl Default for Parts {
             entropy: Arc::new(SystemEntropy),
             follow_every: Duration::from_secs(1),
             access_log: None,
+            log_losses: None,
         }
     }
 }
@@ -132,6 +138,9 @@ pub enum StartError {
     /// The certificate of a listener.
     #[error(transparent)]
     Tls(#[from] PairError),
+    /// The metrics.
+    #[error("the metrics can't be set up: {0}")]
+    Metrics(#[from] TelemetryError),
     /// A store failed on the way.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -166,7 +175,7 @@ impl Application {
         let mut opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
         opened.is_set_up();
-        let http = Arc::new(compose(settings, &issuer, &opened, &parts));
+        let http = Arc::new(compose(settings, &issuer, &opened, &parts)?);
         let [public, admin] = [&bound.public, &bound.admin].map(|listener| (listener.address, listener.url()));
         let (servers, certificates) = bound.serve(settings, &http)?;
         Ok(Self {
@@ -289,13 +298,19 @@ pub fn administration(settings: &Settings, issuer: &Issuer, store: &SqlStore, pa
     Administration::new(Arc::clone(&store) as _, store, Arc::clone(&parts.entropy), rules)
 }
 
-fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Http {
+fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Result<Http, StartError> {
     let ring = Arc::clone(opened.keeper.ring());
     let tokens = &settings.tokens;
     let minter = Minter::new(issuer.clone(), Arc::clone(&ring), tokens.access_lifetime, tokens.default_algorithm);
     let rules = AssertionRules { issuer: issuer.clone(), max_lifetime: settings.clients.assertion_max_lifetime };
     let directory = Arc::clone(&opened.directory);
-    Http {
+    let replica = Replica {
+        follower: Arc::clone(&opened.follower),
+        keeper: Arc::clone(&opened.keeper),
+        clock: Arc::clone(&parts.clock),
+        log: parts.log_losses.clone(),
+    };
+    Ok(Http {
         services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
@@ -305,8 +320,9 @@ fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts)
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
         metadata_max_age: settings.keys.jwks_max_age,
         access_log: parts.access_log.clone().filter(|_| settings.telemetry.access_log),
+        meter: Arc::new(Metrics::new(Arc::new(replica), parts.clock.now())?),
         over_tls: issuer.as_str().starts_with("https:"),
-    }
+    })
 }
 
 /// The listener's name in messages.

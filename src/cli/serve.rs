@@ -16,7 +16,7 @@ Stops gracefully on SIGTERM and SIGINT: requests in flight may finish (`public.s
 pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     let loaded = context.settings()?;
     let log = telemetry::install(&loaded.settings.telemetry, std::io::stderr().is_terminal())?;
-    let parts = Parts { access_log: Some(log.access_log()), ..context.parts.clone() };
+    let parts = Parts { access_log: Some(log.access_log()), log_losses: Some(log.losses()), ..context.parts.clone() };
     let application = Application::build(&loaded.settings, parts).await?;
     if std::io::stdout().is_terminal() {
         context.output.text(&banner(&application))?;

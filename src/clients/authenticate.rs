@@ -62,6 +62,26 @@ pub enum Refusal {
     Assertion(#[from] AssertionRefusal),
 }
 
+impl Refusal {
+    /// Every reason, in short: for counting.
+    pub const REASONS: [&str; 7] =
+        ["missing", "unreadable", "unknown_client", "disabled", "wrong_method", "wrong_secret", "assertion"];
+
+    /// The reason in short, one of [`Self::REASONS`].
+    pub const fn reason(&self) -> &'static str {
+        let [missing, unreadable, unknown_client, disabled, wrong_method, wrong_secret, assertion] = Self::REASONS;
+        match self {
+            Self::Missing => missing,
+            Self::Unreadable => unreadable,
+            Self::UnknownClient => unknown_client,
+            Self::Disabled => disabled,
+            Self::WrongMethod { .. } => wrong_method,
+            Self::WrongSecret => wrong_secret,
+            Self::Assertion(_) => assertion,
+        }
+    }
+}
+
 /// Why there is no authenticated client.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AuthenticationError {

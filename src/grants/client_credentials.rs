@@ -39,7 +39,12 @@ fn handle(
     };
     let scope = granted(client, &resource, requested)?;
     let token = services.minter.mint(&TokenRequest { client, resource: &resource, scope: scope.as_str() }, now)?;
-    Ok(TokenAnswer { access_token: token.compact, expires_in: token.lifetime.as_secs(), scope: scope.into() })
+    Ok(TokenAnswer {
+        access_token: token.compact,
+        expires_in: token.lifetime.as_secs(),
+        scope: scope.into(),
+        algorithm: token.algorithm,
+    })
 }
 
 /// The one `resource` asked for, if any. Several are refused: a token that two services accept is a token that each of

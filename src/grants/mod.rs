@@ -9,6 +9,8 @@ mod parameters;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use signet_verify::Algorithm;
+
 use crate::clients::{AuthenticatedClient, Directory, GrantType};
 use crate::issuer::Issuer;
 use crate::ports::{StoreError, Timestamp};
@@ -34,6 +36,8 @@ pub struct TokenAnswer {
     pub expires_in: u64,
     /// What it allows, space-separated.
     pub scope: String,
+    /// What signed the access token.
+    pub algorithm: Algorithm,
 }
 
 /// Why a grant gives nothing ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)). The texts go to the

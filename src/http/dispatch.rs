@@ -13,11 +13,12 @@ use actix_web::web::ServiceConfig;
 
 use super::answer::Answer;
 use super::body::RequestBody;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Landed};
 use super::error::{Refused, method_not_allowed, no_content};
+use super::meter::{NO_ROUTE, RouteMeter};
 use super::paths::{Found, Paths};
 use super::table::{Access, Endpoint, Listener, Route, table};
-use super::{Http, discovery, health, oauth};
+use super::{Http, discovery, health, meter, oauth};
 use crate::ports::Timestamp;
 
 /// Serves the routes of one listener, in place of actix-web's own router.
@@ -35,6 +36,10 @@ struct Dispatch {
     paths: Paths,
     /// By their places in `paths`.
     served: Vec<Served>,
+    /// Likewise: what counts the requests to each.
+    meters: Vec<Arc<dyn RouteMeter>>,
+    /// What counts those to none.
+    unrouted: Arc<dyn RouteMeter>,
 }
 
 /// All rows of the table that have one path.
@@ -48,7 +53,13 @@ impl Dispatch {
     fn new(http: Arc<Http>, listener: Listener) -> Self {
         let rows = table(&http.services.issuer).into_iter().filter(|route| route.listener == listener);
         let served = Served::group(rows);
-        Self { paths: Paths::new(served.iter().map(|served| served.path.as_str())), served, http }
+        Self {
+            paths: Paths::new(served.iter().map(|served| served.path.as_str())),
+            meters: served.iter().map(|served| http.meter.route(listener, &served.path)).collect(),
+            unrouted: http.meter.route(listener, NO_ROUTE),
+            served,
+            http,
+        }
     }
 
     async fn respond(&self, request: ServiceRequest) -> ServiceResponse {
@@ -61,9 +72,10 @@ impl Dispatch {
             (Some(served), Some(found)) => {
                 (served.path.as_str(), self.answer(served, found, &request, &mut body, envelope.now).await)
             }
-            _ => ("-", Refused::NotFound.answer(false)),
+            _ => (NO_ROUTE, Refused::NotFound.answer(false)),
         };
-        let response = envelope.close(&self.http, route, &request, body, answer);
+        let meter = found.and_then(|found| self.meters.get(found.place)).unwrap_or(&self.unrouted);
+        let response = envelope.close(&self.http, Landed { route, meter: &**meter }, &request, body, answer);
         ServiceResponse::new(request, response)
     }
 
@@ -110,10 +122,11 @@ impl Endpoint {
             Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
+            Self::Metrics => meter::page(&*http.meter),
             Self::Token => match body.read(request, http.limits).await {
                 // The body may have taken its time: a token is of the moment at which it is complete.
                 Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
-                Err(refused) => refused.answer(true),
+                Err(refused) => oauth::token::unread(http, refused),
             },
         }
     }

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::Http;
 use super::answer::Answer;
 use super::body::RequestBody;
+use super::meter::{self, METHODS, RouteMeter};
 use crate::ports::{Stopwatch, Timestamp, unique_id};
 
 /// What a request leaves in the log.
@@ -42,19 +42,12 @@ pub trait AccessLog: Send + Sync {
     fn record(&self, line: &AccessLine<'_>);
 }
 
-/// The method, as long as it is one of HTTP's own: any other is the sender's choice of words.
-fn known_method(method: &Method) -> &str {
-    const KNOWN: [Method; 8] = [
-        Method::GET,
-        Method::POST,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PUT,
-        Method::DELETE,
-        Method::PATCH,
-        Method::TRACE,
-    ];
-    if KNOWN.contains(method) { method.as_str() } else { "other" }
+/// Where a request landed.
+pub(super) struct Landed<'a> {
+    /// The path of the route as the table has it, or [`NO_ROUTE`](super::NO_ROUTE).
+    pub(super) route: &'a str,
+    /// What counts the requests to it.
+    pub(super) meter: &'a dyn RouteMeter,
 }
 
 /// Times a request, and turns its answer into a response.
@@ -75,20 +68,22 @@ impl Envelope {
     pub(super) fn close(
         self,
         http: &Http,
-        route: &str,
+        landed: Landed<'_>,
         request: &HttpRequest,
         body: RequestBody,
         mut answer: Answer,
     ) -> HttpResponse {
         let note = std::mem::take(&mut answer.note);
+        let (method, took) = (meter::place(request.method()), self.started.elapsed());
+        landed.meter.answered(method, answer.status.as_u16(), took);
         if let Some(log) = &http.access_log {
             log.record(&AccessLine {
                 at: self.now,
                 request_id: str::from_utf8(&self.request_id).unwrap_or_default(),
-                method: known_method(request.method()),
-                route,
+                method: METHODS.get(method).copied().unwrap_or_default(),
+                route: landed.route,
                 status: answer.status.as_u16(),
-                micros: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 peer: request.peer_addr().map(|address| address.ip()),
                 client: note.client.as_deref(),
                 error: note.error,

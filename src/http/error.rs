@@ -20,6 +20,21 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
 const PROBLEM: &str = "application/problem+json";
 
+/// Every code with which a token request may be refused.
+pub const OAUTH_ERRORS: [&str; 8] = [
+    "invalid_request",
+    "invalid_client",
+    "unsupported_grant_type",
+    "unauthorized_client",
+    "invalid_scope",
+    "invalid_target",
+    "temporarily_unavailable",
+    "server_error",
+];
+
+/// With which of them, when it could not even be read.
+pub(super) const UNREAD: &str = "invalid_request";
+
 /// What went wrong before any endpoint looked at the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -79,6 +94,14 @@ impl Told {
 }
 
 impl OAuthError {
+    /// Why the client was not let in, in short, if that is what went wrong.
+    pub(super) const fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Authentication(AuthenticationError::Refused(refusal)) => Some(refusal.reason()),
+            _ => None,
+        }
+    }
+
     fn told(&self) -> Told {
         let bad = StatusCode::BAD_REQUEST;
         match self {
@@ -162,7 +185,7 @@ impl Refused {
     pub(super) fn answer(self, as_oauth: bool) -> Answer {
         let told = self.told();
         let answer = if as_oauth {
-            Answer::json(json!({ "error": "invalid_request", "error_description": told.description }).to_string())
+            Answer::json(json!({ "error": UNREAD, "error_description": told.description }).to_string())
         } else {
             let title = told.status.canonical_reason().unwrap_or("error");
             let body = json!({ "type": "about:blank", "title": title, "status": told.status.as_u16(),

@@ -12,6 +12,7 @@ mod dispatch;
 mod envelope;
 mod error;
 mod health;
+mod meter;
 mod oauth;
 mod paths;
 mod table;
@@ -26,7 +27,9 @@ use crate::ports::Clock;
 pub use discovery::{Metadata, PublishedKeys};
 pub use dispatch::configure;
 pub use envelope::{AccessLine, AccessLog};
+pub use error::OAUTH_ERRORS;
 pub use health::{Check, Readiness};
+pub use meter::{METHODS, Meter, NO_ROUTE, RouteMeter};
 pub use table::{Access, Listener, Route, table};
 
 /// What the routes work with.
@@ -49,6 +52,8 @@ pub struct Http {
     pub metadata_max_age: Duration,
     /// Where each request leaves a line, if anywhere.
     pub access_log: Option<Arc<dyn AccessLog>>,
+    /// Counts what happens.
+    pub meter: Arc<dyn Meter>,
     /// Whether clients reach this issuer by https only.
     pub over_tls: bool,
 }

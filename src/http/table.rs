@@ -11,6 +11,16 @@ pub enum Listener {
     Admin,
 }
 
+impl Listener {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -29,6 +39,7 @@ pub(super) enum Endpoint {
     Token,
     Healthy,
     Ready,
+    Metrics,
 }
 
 /// A row of the table: one method at one path. A path that knows several methods has a row for each, and each says who
@@ -64,6 +75,7 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         public("GET", issuer.openid_metadata_path(), Access::Anyone, Endpoint::OpenIdMetadata),
         admin("/healthz", Endpoint::Healthy),
         admin("/readyz", Endpoint::Ready),
+        admin("/metrics", Endpoint::Metrics),
     ];
     // Some clients insert where OpenID Connect appends; without a path both are the same.
     let inserted = public("GET", issuer.openid_metadata_inserted_path(), Access::Anyone, Endpoint::OpenIdMetadata);

@@ -163,6 +163,12 @@ impl KeyKeeper {
         &self.ring
     }
 
+    /// How keys are kept.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
     /// Takes up what the store has, and confirms the ring.
     ///
     /// # Errors

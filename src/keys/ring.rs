@@ -16,7 +16,7 @@ use signet_verify::{Algorithm, PublicJwk, base64url};
 use super::material::KeyError;
 use super::rotation::{self, Policy};
 use super::signer::{Ed25519Name, SigningKey, check_public};
-use super::states::{Key, KeyState};
+use super::states::{Key, KeyState, KeyTable};
 use super::store::StoredKeys;
 use crate::ports::Timestamp;
 use crate::secret::{MasterKey, sha256};
@@ -75,7 +75,7 @@ fn rendered(key: &Key, name: Ed25519Name) -> Value {
 /// One snapshot of the keys.
 #[derive(Debug)]
 pub struct Ring {
-    version: i64,
+    table: KeyTable,
     signers: [Option<Arc<SigningKey>>; Algorithm::ALL.len()],
     /// The successors, opened so that a damaged one is noticed before it is needed.
     standby: Vec<SigningKey>,
@@ -87,7 +87,7 @@ impl Ring {
     #[must_use]
     pub fn empty() -> Self {
         let jwks = Arc::new(Jwks::render(&[], Ed25519Name::default(), None));
-        Self { version: 0, signers: [const { None }; Algorithm::ALL.len()], standby: Vec::new(), jwks }
+        Self { table: KeyTable::default(), signers: [const { None }; Algorithm::ALL.len()], standby: Vec::new(), jwks }
     }
 
     /// Makes a ring of what is stored. What signs and what is to sign next is opened; a key that
@@ -123,7 +123,7 @@ impl Ring {
         }
         let next_change = rotation::next_due(&stored.table, policy, stored.now);
         let jwks = Arc::new(Jwks::render(&published, name, next_change));
-        Ok(Self { version: stored.table.version, signers, standby, jwks })
+        Ok(Self { table: stored.table.clone(), signers, standby, jwks })
     }
 
     /// The key of that row, where this ring has parsed it already.
@@ -135,7 +135,13 @@ impl Ring {
     /// The version of the table that it was made of.
     #[must_use]
     pub const fn version(&self) -> i64 {
-        self.version
+        self.table.version
+    }
+
+    /// That table: every key and where in its life it is.
+    #[must_use]
+    pub const fn table(&self) -> &KeyTable {
+        &self.table
     }
 
     /// The key that signs with `algorithm`.
@@ -249,6 +255,19 @@ impl KeyRing {
             i64::MIN => Duration::ZERO,
             confirmed_at => Timestamp::from_millis(confirmed_at).plus(self.foresight).since(now),
         }
+    }
+
+    /// When it was last confirmed; `None` when it never was, or is suspended.
+    #[must_use]
+    pub fn confirmed_at(&self) -> Option<Timestamp> {
+        let confirmed_at = self.confirmed_at.load(Ordering::Acquire);
+        (confirmed_at != i64::MIN).then(|| Timestamp::from_millis(confirmed_at))
+    }
+
+    /// How long it signs without being confirmed.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        self.lease
     }
 
     /// The set of public keys, whether confirmed or not: verifiers need it most when something is down.

@@ -1,4 +1,5 @@
-//! Logs: a `tracing` subscriber that writes to standard error, as text for people or JSON for collectors.
+//! Logs: a `tracing` subscriber that writes to standard error, as text for people or JSON for collectors. Metrics: what
+//! was counted and what holds, for Prometheus.
 //!
 //! Guarantees: logging never blocks a request (a stalled reader costs lines, which are counted and reported); a line
 //! is one line, whatever its fields hold; warnings are written at once, the rest within 50 ms; what was logged before
@@ -7,6 +8,7 @@
 mod access;
 mod layer;
 mod line;
+mod metrics;
 mod sink;
 
 use std::io::Write;
@@ -15,8 +17,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use self::layer::LineLayer;
-pub use self::sink::Guard;
+pub use self::metrics::{Connections, Metrics, Observation, Observed, StoreState};
 use self::sink::Sink;
+pub use self::sink::{Guard, Losses};
 use crate::ports::SystemClock;
 
 /// What is logged and how.
@@ -78,6 +81,9 @@ pub enum TelemetryError {
     /// This process logs already.
     #[error("logging was started twice")]
     AlreadyInstalled,
+    /// Two metrics of one name, or one that Prometheus does not know.
+    #[error("the metrics are wrong: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The system gave no thread.
     #[error("the thread that writes the log can't be started: {0}")]
     Thread(#[from] std::io::Error),

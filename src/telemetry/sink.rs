@@ -4,6 +4,7 @@
 //! that find no room are counted, and the count is logged where they are missing.
 
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,6 +57,21 @@ pub(super) struct Sink {
     state: Mutex<State>,
     wake: Condvar,
     finished: Condvar,
+    /// Lines that were ever lost, whatever the log was told of them.
+    lost: AtomicU64,
+}
+
+/// Counts the lines that a log loses.
+#[derive(Debug, Clone)]
+pub struct Losses(Arc<Sink>);
+
+impl Losses {
+    /// How many lines were lost since the log was opened: because there was no room for them, or because they could
+    /// not be written.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
+    }
 }
 
 /// Keeps the log open; on drop, what was logged is written, as far as the output takes it within a second.
@@ -65,6 +81,13 @@ pub struct Guard {
     pub(super) sink: Arc<Sink>,
     pub(super) style: Style,
     writer: Option<JoinHandle<()>>,
+}
+
+impl Guard {
+    /// Counts what this log loses.
+    pub fn losses(&self) -> Losses {
+        Losses(Arc::clone(&self.sink))
+    }
 }
 
 impl Sink {
@@ -78,7 +101,7 @@ impl Sink {
             closing: false,
             finished: false,
         };
-        Self { state: Mutex::new(state), wake: Condvar::new(), finished: Condvar::new() }
+        Self { state: Mutex::new(state), wake: Condvar::new(), finished: Condvar::new(), lost: AtomicU64::new(0) }
     }
 
     /// Starts the thread that writes to `output`.
@@ -111,6 +134,7 @@ impl Sink {
         let mut state = self.lock();
         if state.buffer.len() + line.len() > CAPACITY {
             state.dropped += 1;
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         state.buffer.extend_from_slice(line.as_bytes());
@@ -150,7 +174,9 @@ impl Sink {
         let mut lost = 0_u64;
         loop {
             let (dropped, last) = self.take(&mut batch);
-            lost += write_whole(&mut output, &batch);
+            let unwritten = write_whole(&mut output, &batch);
+            self.lost.fetch_add(unwritten, Ordering::Relaxed);
+            lost += unwritten;
             lost += dropped;
             if lost > 0 {
                 let notice = line::dropped(style, clock.now(), lost);

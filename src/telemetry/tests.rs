@@ -290,12 +290,14 @@ fn a_stalled_output_costs_lines_that_are_counted_and_blocks_nobody() {
         (0..many).for_each(|n| info!(n, filler));
     });
     drop(allow);
+    let losses = guard.losses();
     drop(guard);
     let lines = json_lines(&output.text());
     let kept = lines.iter().filter(|line| line["filler"].is_string()).count();
     let dropped: u64 = lines.iter().filter_map(|line| line["dropped"].as_u64()).sum();
     assert!(kept > 500 && kept * 1000 < CAPACITY, "{kept}");
     assert_eq!(kept + usize::try_from(dropped).unwrap(), many);
+    assert_eq!(losses.lines(), dropped);
     assert_eq!(lines.last().unwrap()["level"], "WARN");
     let mut in_order = lines.iter().filter_map(|line| line["n"].as_u64());
     assert!(in_order.by_ref().take(500).eq(0..500));

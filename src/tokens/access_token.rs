@@ -32,6 +32,8 @@ pub struct AccessToken {
     pub compact: String,
     /// How long it lives, whole seconds.
     pub lifetime: Duration,
+    /// What signed it.
+    pub algorithm: Algorithm,
 }
 
 /// Why no token was made. All are the issuer's own troubles, none the caller's.
@@ -88,7 +90,7 @@ impl Minter {
         }
         let claims = self.claims(request, lifetime, now);
         let compact = jws::encode(key.access_token_header(), &claims, |input| key.sign(input))?;
-        Ok(AccessToken { compact, lifetime })
+        Ok(AccessToken { compact, lifetime, algorithm })
     }
 
     /// The claims of [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2).

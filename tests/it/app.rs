@@ -118,6 +118,7 @@ impl Installation {
             entropy: Arc::new(SystemEntropy),
             follow_every: self.follow_every,
             access_log: None,
+            log_losses: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod discovery;
 mod faults;
 mod hostile;
 mod house;
+mod metrics;
 mod papers;
 mod postgres;
 mod raw;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gate::Gate;
 use serde_json::{Value, json};
-use signet::http::{Access, Listener, table};
+use signet::http::{Access, Listener, OAUTH_ERRORS, table};
 use signet::issuer::Issuer;
 use signet_verify::{Compact, VerifyError};
 
@@ -126,6 +126,7 @@ fn every_error_code_is_on_paper_and_no_other() {
     let not_oauth = ["not_found", "method_not_allowed", "body_too_large", "body_too_slow", "body_broken"];
     let not_oauth = not_oauth.into_iter().chain(["error_description"]).map(str::to_owned).collect();
     assert_eq!(told, &built - &not_oauth);
+    assert_eq!(told, OAUTH_ERRORS.into_iter().map(str::to_owned).collect(), "each has a counter");
 }
 
 /// The names of all settings, from the reference, which is tested against the program.

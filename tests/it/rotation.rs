@@ -79,7 +79,7 @@ impl Seen {
 }
 
 /// Sets a database up as `signet init` does.
-async fn initialised(installation: &Installation) {
+pub async fn initialised(installation: &Installation) {
     let opened = installation.open(Preparation::Initialise).await;
     signet::app::initialise(&installation.settings(), &opened, &installation.parts()).await.unwrap();
     opened.store.close().await;

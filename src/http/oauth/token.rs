@@ -3,25 +3,45 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 
-use crate::clients::AuthenticatedClient;
+use crate::clients::{AuthenticatedClient, GrantType};
 use crate::grants::{self, GrantError, Parameters, TokenAnswer};
 use crate::http::Http;
 use crate::http::answer::Answer;
 use crate::http::credentials::{basic, presented};
-use crate::http::error::OAuthError;
+use crate::http::error::{OAuthError, Refused, UNREAD};
 use crate::ports::Timestamp;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
+/// What is known of a request, however far it came.
+#[derive(Default)]
+struct Known {
+    client: Option<AuthenticatedClient>,
+    grant: Option<GrantType>,
+}
+
 /// Answers a token request; an error is an answer too.
 pub(in crate::http) async fn token(http: &Http, request: &HttpRequest, body: &[u8], now: Timestamp) -> Answer {
-    let mut client = None;
-    let mut answer = match grant(http, request, body, now, &mut client).await {
+    let mut known = Known::default();
+    let mut answer = match grant(http, request, body, now, &mut known).await {
         Ok(token) => success(&token),
-        Err(error) => error.into(),
+        Err(error) => {
+            if let Some(reason) = error.refusal() {
+                http.meter.client_refused(reason);
+            }
+            let answer = Answer::from(error);
+            http.meter.token_refused(known.grant, answer.note.error.unwrap_or_default());
+            answer
+        }
     };
-    answer.note.client = client.map(|client| client.client().id.as_str().to_owned());
+    answer.note.client = known.client.map(|client| client.client().id.as_str().to_owned());
     answer
+}
+
+/// Answers a token request whose body could not be read.
+pub(in crate::http) fn unread(http: &Http, refused: Refused) -> Answer {
+    http.meter.token_refused(None, UNREAD);
+    refused.answer(true)
 }
 
 async fn grant(
@@ -29,20 +49,27 @@ async fn grant(
     request: &HttpRequest,
     body: &[u8],
     now: Timestamp,
-    client: &mut Option<AuthenticatedClient>,
+    known: &mut Known,
 ) -> Result<TokenAnswer, OAuthError> {
     require_form(request)?;
     let form = Parameters::parse(body, grants::is_repeatable)?;
+    let named = form.get("grant_type");
+    let grant = named.and_then(grants::find);
+    known.grant = grant.map(|grant| grant.kind);
     let basic = basic(request.headers())?;
     let presented = presented(basic.as_ref(), &form)?;
-    let client = client.insert(http.authenticator.authenticate(presented, now).await?);
-    let name = form.get("grant_type").ok_or(OAuthError::InvalidRequest("grant_type is missing"))?;
-    let grant = grants::find(name).ok_or(OAuthError::UnsupportedGrantType)?;
+    let client = known.client.insert(http.authenticator.authenticate(presented, now).await?);
+    if named.is_none() {
+        return Err(OAuthError::InvalidRequest("grant_type is missing"));
+    }
+    let grant = grant.ok_or(OAuthError::UnsupportedGrantType)?;
     if !client.client().grants.contains(&grant.kind) {
         return Err(GrantError::UnauthorizedClient.into());
     }
     let parameters = form.only(grant.parameters);
-    Ok((grant.handle)(&http.services, client, &parameters, now).await?)
+    let token = (grant.handle)(&http.services, client, &parameters, now).await?;
+    http.meter.token_issued(grant.kind, token.algorithm);
+    Ok(token)
 }
 
 fn require_form(request: &HttpRequest) -> Result<(), OAuthError> {

@@ -15,6 +15,7 @@ mod marks;
 mod resources;
 mod schema;
 mod url;
+mod usage;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use changes::{Change, Changes};
 pub use connect::Options;
 pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
+pub use usage::Usage;
 
 use error::{check_text, read_each, read_rows, store_error};
 

@@ -43,6 +43,7 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("redis", &["store", "app"]),
     ("clap*", &["cli", "main"]),
     ("config", &["config"]),
+    ("prometheus", &["telemetry"]),
     ("reqwest", &["cli", "app"]),
     ("signet", &[]),
 ];

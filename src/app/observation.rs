@@ -1,0 +1,38 @@
+//! What this replica tells in its metrics besides what was counted.
+
+use std::sync::Arc;
+
+use super::follower::Follower;
+use crate::http::Readiness;
+use crate::keys::{KeyKeeper, next_rotation};
+use crate::ports::Clock;
+use crate::telemetry::{Losses, Observation, Observed};
+
+/// A running replica, seen from inside.
+pub(super) struct Replica {
+    pub(super) follower: Arc<Follower>,
+    pub(super) keeper: Arc<KeyKeeper>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) log: Option<Losses>,
+}
+
+impl Observed for Replica {
+    fn observe(&self) -> Observation {
+        let (keys, policy) = (self.keeper.ring(), self.keeper.policy());
+        // In this order the ring is at least as new as its confirmation.
+        let (confirmed_at, ring) = (keys.confirmed_at(), keys.current());
+        let algorithms = policy.specs.iter().map(|spec| spec.algorithm());
+        let next_rotations =
+            algorithms.filter_map(|algorithm| Some((algorithm, next_rotation(ring.table(), policy, algorithm)?)));
+        Observation {
+            now: self.clock.now(),
+            next_rotations: next_rotations.collect(),
+            confirmed_at,
+            lease: keys.lease(),
+            checks: self.follower.checks(),
+            store: self.follower.store_state(),
+            log_lines_dropped: self.log.as_ref().map_or(0, Losses::lines),
+            ring,
+        }
+    }
+}
