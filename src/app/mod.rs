@@ -106,7 +106,9 @@ pub enum StartError {
         known: i64,
     },
     /// Someone else set it up already.
-    #[error("the database {database} is set up already; `signet clients roll-secret` replaces a lost secret")]
+    #[error(
+        "the database {database} is set up already; `signet clients roll-secret --admin --write-credentials` replaces a lost secret"
+    )]
     AlreadyInitialised {
         /// Which one.
         database: String,

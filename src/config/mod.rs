@@ -103,7 +103,7 @@ section! {
         auto_migrate: bool = fixed("true");
         /// How many connections are held at most.
         max_connections: u32 = fixed("10").within("1", "1000");
-        /// How long to wait for a connection.
+        /// The longest that one act on the database may take, waiting for a connection included. A migration has an hour.
         timeout: Duration = fixed("5s").within("100ms", "1m");
     }
 }

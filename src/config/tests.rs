@@ -1,13 +1,14 @@
-//! Settings from every source, every fault, and the reference.
+//! Settings from every source, and every fault.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
+mod files;
+mod properties;
+mod reference;
+
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 
-use proptest::prelude::*;
-use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
@@ -413,23 +414,6 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_refused_with_its_place_and_without_its_text() {
-    refused(
-        "[public]\nbind = \"hunter2",
-        &[],
-        "signet.toml, line 2, column 16, is not valid TOML: invalid basic string, expected `\"`",
-    );
-    let faults = sentences("[public]\nbind = \"a\"\nbind = \"hunter2\"", &[]);
-    assert_eq!(faults, ["signet.toml, line 3, column 1, is not valid TOML: duplicate key"]);
-    let faults = sentences("public.workers = 99999999999999999999", &[]);
-    assert!(faults[0].starts_with("signet.toml is not valid TOML: "), "{faults:?}");
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("signet.toml"), b"data_dir = \"\xff\"").unwrap();
-    let fault = Settings::load(None, NO_ENVIRONMENT.into_iter(), folder.path()).unwrap_err();
-    assert!(fault.to_string().starts_with("signet.toml can't be read: "), "{fault}");
-}
-
-#[test]
 fn a_variable_that_is_not_unicode_is_refused_only_when_it_is_ours() {
     let odd = || OsString::from_vec(vec![0xff]);
     let folder = tempfile::tempdir().unwrap();
@@ -438,58 +422,6 @@ fn a_variable_that_is_not_unicode_is_refused_only_when_it_is_ours() {
     assert!(load(odd()).is_ok());
     let fault = load(OsString::from("SIGNET__DATA_DIR")).unwrap_err();
     assert_eq!(fault.to_string(), "`data_dir` (environment SIGNET__DATA_DIR) is not UTF-8 text");
-}
-
-#[test]
-fn a_secret_may_come_from_a_file_that_a_setting_names() {
-    let folder = folder_with(&[
-        ("signet.toml", "database.url_file = \"url\"", 0o644),
-        ("url", "postgres://u:hunter2@h/d\r\n\n", 0o640),
-    ]);
-    let loaded = Settings::load(None, NO_ENVIRONMENT.into_iter(), folder.path()).unwrap();
-    let DatabaseUrl::Postgres(url) = &loaded.settings.database.url else { panic!("{loaded:?}") };
-    assert_eq!(url.expose(), "postgres://u:hunter2@h/d");
-    assert_eq!(source(&loaded, "database.url"), "url (named by database.url_file in signet.toml)");
-    assert!(!show(&loaded).contains("hunter2"));
-    assert!(!format!("{loaded:?}").contains("hunter2"));
-
-    let named = [("SIGNET__DATABASE__URL_FILE", "url")];
-    let loaded = Settings::load(None, named.into_iter(), folder.path()).unwrap();
-    assert_eq!(
-        source(&loaded, "database.url"),
-        "url (named by database.url_file in environment SIGNET__DATABASE__URL_FILE)"
-    );
-    let both = [("SIGNET__DATABASE__URL", "sqlite:x.db")];
-    let fault = Settings::load(None, both.into_iter(), folder.path()).unwrap_err();
-    assert_eq!(
-        fault.to_string(),
-        "`database.url` (environment SIGNET__DATABASE__URL) and `database.url_file` (signet.toml) exclude each other: keep one"
-    );
-}
-
-#[test]
-fn a_secret_file_that_is_unfit_is_refused_without_repeating_what_may_be_the_secret() {
-    let large = "x".repeat(70_000);
-    let folder = folder_with(&[
-        ("open", "postgres://u:p@h/d", 0o604),
-        ("empty", "\n", 0o600),
-        ("large", &large, 0o600),
-        ("odd", "mysql://u:hunter2@h/d", 0o600),
-    ]);
-    let start = "`database.url_file` (environment SIGNET__DATABASE__URL_FILE)";
-    for (file, sentence) in [
-        ("open", format!("{start} names a file that everybody may read: take that away (chmod o-r)")),
-        ("empty", format!("{start} names a file that is empty")),
-        ("large", format!("{start} names a file that is too large for a secret")),
-        (".", format!("{start} names a file that is not a regular file")),
-        ("", format!("{start} must be the path of a file")),
-        ("odd", "`database.url` (odd (named by database.url_file in environment SIGNET__DATABASE__URL_FILE)) must begin with `sqlite:`, `postgres://` or `postgresql://`".to_owned()),
-        ("postgres://u:hunter2@h/d", format!("{start} names a file that can't be read: No such file or directory (os error 2)")),
-    ] {
-        let environment = [("SIGNET__DATABASE__URL_FILE", file)];
-        let faults = Settings::load(None, environment.into_iter(), folder.path()).unwrap_err();
-        assert_eq!(faults.to_string(), sentence);
-    }
 }
 
 #[test]
@@ -511,172 +443,4 @@ fn an_issuer_that_nobody_set_follows_the_public_listener() {
     let named = [("SIGNET__PUBLIC__BIND", "127.0.0.1:0"), ("SIGNET__ISSUER", "https://a.example")];
     let settings = load("", &named).unwrap().settings;
     assert_eq!(settings.issuer_bound_to(1234).as_str(), "https://a.example");
-}
-
-#[test]
-fn what_is_shown_is_aligned_redacted_and_names_each_source() {
-    let environment = [("SIGNET__DATABASE__URL", "postgres://u:hunter2@h/d"), ("SIGNET__KEYS__MASTER_KEY", MASTER_KEY)];
-    let loaded = load("keys.lease = 660", &environment).unwrap();
-    let shown = show(&loaded);
-    assert!(!shown.contains("hunter2"));
-    assert!(!shown.contains("AAAA") && !format!("{loaded:?}").contains("AAAA"));
-    assert!(!format!("{loaded:?}").contains("hunter2"));
-    let lines: BTreeMap<&str, &str> = shown.lines().map(|line| line.split_once("  ").unwrap()).collect();
-    assert_eq!(lines.len(), table().count());
-    assert!(
-        lines["database.url"].ends_with("postgres://u:***@h/d  environment SIGNET__DATABASE__URL")
-            || lines["database.url"].contains("postgres://u:***@h/d ")
-    );
-    let columns = |line: &str| {
-        let (_, end) = line.split_once("  ").unwrap();
-        line.len() - end.trim_start().len()
-    };
-    assert!(shown.lines().all(|line| columns(line) == columns(shown.lines().next().unwrap())));
-
-    let json = show_json(&loaded);
-    let row = |key: &str| json.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap().clone();
-    assert_eq!(row("keys.lease"), json!({"key": "keys.lease", "value": "11m", "source": "signet.toml"}));
-    assert_eq!(row("keys.algorithms")["value"], json!(["ES256", "RS256"]));
-    assert_eq!(row("keys.master_key")["value"], json!("***"));
-    assert_eq!(row("database.auto_migrate")["value"], json!(true));
-    assert!(!json.to_string().contains("hunter2"));
-}
-
-const REFERENCE: &str = include_str!("../../docs/configuration.toml");
-
-#[test]
-fn the_reference_is_what_the_table_says() {
-    // Where this fails: make docs/configuration.toml what `reference()` gives, and read the difference.
-    assert_eq!(REFERENCE, reference());
-}
-
-#[test]
-fn the_reference_yields_exactly_the_defaults() {
-    let folder = folder_with(&[("configuration.toml", REFERENCE, 0o644)]);
-    let file = folder.path().join("configuration.toml");
-    let of_reference = Settings::load(Some(&file), NO_ENVIRONMENT.into_iter(), Path::new("")).unwrap();
-    assert_eq!(format!("{:?}", of_reference.settings), format!("{:?}", defaults().settings));
-    let values =
-        |loaded: &Loaded| loaded.report.iter().map(|entry| (entry.key, entry.value.clone())).collect::<Vec<_>>();
-    assert_eq!(values(&of_reference), values(&defaults()));
-}
-
-#[test]
-fn the_reference_names_every_setting_and_no_other() {
-    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let (mut named, mut section) = (Vec::new(), String::new());
-    for line in REFERENCE.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = format!("{name}.");
-        } else if let Some((name, value)) = line.trim_start_matches("# ").split_once(" = ")
-            && is_name(name)
-        {
-            named.push(format!("{section}{name}"));
-            // What is commented out is what may be set as well.
-            let value_reads = ::config::Format::parse(&::config::FileFormat::Toml, None, &format!("x = {value}"));
-            assert!(value_reads.is_ok(), "{line}");
-        }
-    }
-    let known: Vec<String> = table().flat_map(|row| [Some(row.key.to_owned()), row.file_key()]).flatten().collect();
-    assert_eq!(named, known);
-}
-
-#[test]
-fn every_example_and_bound_of_the_table_is_of_its_type() {
-    for row in table().filter(|row| !row.rule.secret) {
-        let text = match row.rule.fallback {
-            setting::Fallback::Fixed(text) => text,
-            setting::Fallback::Computed { example, .. } => example,
-            setting::Fallback::Unset { example } => example,
-        };
-        let (least, most) = row.rule.bounds.unwrap_or((text, text));
-        for text in [text, least, most] {
-            assert!((row.example)(text).is_some(), "{}: {text}", row.key);
-        }
-    }
-}
-
-#[test]
-fn each_bound_is_admitted_and_what_lies_beyond_is_not() {
-    for row in table() {
-        let Some((least, most)) = row.rule.bounds else { continue };
-        let complains = |text: &str| {
-            let loaded = load("", &[(source::variable(row.key).as_str(), text)]);
-            loaded.is_err_and(|faults| faults.to_string().contains("must be between"))
-        };
-        assert!(!complains(least) && !complains(most), "{}", row.key);
-        let beyond = match duration::parse(most) {
-            Some(span) if most.ends_with(|c: char| c.is_ascii_alphabetic()) => {
-                duration::write(span + Duration::from_millis(1))
-            }
-            _ => (most.parse::<u64>().unwrap() + 1).to_string(),
-        };
-        assert!(complains(&beyond), "{}: {beyond}", row.key);
-    }
-}
-
-fn any_variable() -> impl Strategy<Value = String> {
-    let known: Vec<String> = table()
-        .flat_map(|row| [Some(row.key.to_owned()), row.file_key()])
-        .flatten()
-        .map(|key| source::variable(&key))
-        .collect();
-    prop_oneof![
-        8 => prop::sample::select(known),
-        1 => "SIGNET__[A-Z_]{0,12}",
-        1 => "[sS]IGNET__.{0,8}",
-        1 => ".{0,12}",
-    ]
-}
-
-fn any_value() -> impl Strategy<Value = String> {
-    prop_oneof![
-        ".{0,20}",
-        "[0-9]{1,20}[a-z]{0,2}",
-        "(https?|postgres|sqlite)://[a-z:@/.0-9]{0,20}",
-        "[a-z0-9.\\[\\]:]{0,12}:[0-9]{0,6}",
-        Just("true".to_owned()),
-        Just("ES256,Ed25519".to_owned()),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn no_environment_makes_loading_panic_or_breaks_a_line(
-        environment in prop::collection::vec((any_variable(), any_value()), 0..8),
-    ) {
-        match Settings::load(None, environment.into_iter(), Path::new("/nonexistent")) {
-            Ok(loaded) => prop_assert_eq!(show(&loaded).lines().count(), table().count()),
-            Err(faults) => for fault in faults.iter() {
-                prop_assert!(!fault.to_string().chars().any(char::is_control), "{:?}", fault);
-            },
-        }
-    }
-
-    #[test]
-    fn no_output_ever_repeats_a_secret(
-        environment in prop::collection::vec((any_variable(), any_value()), 0..4),
-        key in prop::sample::select(vec![
-            "SIGNET__DATABASE__URL", "SIGNET__DATABASE__URL_FILE", "SIGNET__KEYS__MASTER_KEY", "SIGNET__DATABASE__ULR",
-        ]),
-        before in "[ -~]{0,4}",
-        after in "[ -~]{0,4}",
-        scheme in prop::sample::select(vec!["postgres://u:", "postgresql://u:", "postgers://u:", "u:", ""]),
-    ) {
-        let secret = format!("{scheme}{before}CANARY{after}@host/db");
-        let environment = environment
-            .into_iter()
-            .map(|(key, value)| (key, value.replace("CANARY", "")))
-            .chain([(key.to_owned(), secret)]);
-        let said = match Settings::load(None, environment, Path::new("/nonexistent")) {
-            Ok(loaded) => format!("{loaded:?}{}{}", show(&loaded), show_json(&loaded)),
-            Err(faults) => format!("{faults:?}{faults}"),
-        };
-        prop_assert!(!said.contains("CANARY"), "{}", said);
-    }
-
-    #[test]
-    fn no_file_makes_loading_panic(toml in "(.{0,40}\n){0,4}") {
-        let _ = load(&toml, &[]);
-    }
 }

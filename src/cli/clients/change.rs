@@ -40,7 +40,7 @@ pub(super) async fn update(
     if let ClientAuthentication::Secret { secrets, .. } = &client.authentication
         && secrets.is_empty()
     {
-        context.output.note("it has no secret yet: `signet clients roll-secret` makes one");
+        context.output.note(&format!("it has no secret yet: `signet clients roll-secret {}` makes one", client.id));
     }
     super::create::note_idle_scopes(context, installation, &client).await
 }

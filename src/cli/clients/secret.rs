@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::change::change;
@@ -29,11 +29,13 @@ Examples:
 At most two secrets of a client are valid at a time. A running server follows within 2 s.";
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("who").required(true)))]
 pub(in crate::cli) struct Arguments {
-    /// The client's identifier (default: the one client that serves the admin resource).
+    /// The client's identifier.
+    #[arg(group = "who")]
     id: Option<String>,
-    /// Take the client that serves the admin resource.
-    #[arg(long, conflicts_with = "id")]
+    /// Take the one client that serves the admin resource.
+    #[arg(long, group = "who")]
     admin: bool,
     /// How long the old secret stays valid, such as 2h (default: `clients.secret_overlap`).
     #[arg(long, value_name = "SPAN", value_parser = span::parse, conflicts_with = "end_old")]

@@ -90,7 +90,7 @@ impl ClientView {
             rows.push(("secret", format!("made {}{end}{origin}", secret.created_at)));
         }
         if self.secrets.as_ref().is_some_and(Vec::is_empty) {
-            rows.push(("secret", "none: `signet clients roll-secret` makes one".to_owned()));
+            rows.push(("secret", format!("none: `signet clients roll-secret {}` makes one", self.client_id)));
         }
         let keys = self.metadata.jwks.as_ref().and_then(|jwks| jwks.get("keys")).and_then(|keys| keys.as_array());
         for key in keys.into_iter().flatten() {

@@ -131,7 +131,16 @@ fn where_several_clients_serve_the_admin_resource_one_has_to_be_named() {
     let home = Home::initialised();
     let admin = format!("{}/admin", home.issuer());
     home.run(&["clients", "create", "--id", "second", "--serves", &admin]).ok();
-    home.changes_nothing(&["clients", "roll-secret"]).refused(1, &["several clients", "second", "First admin"]);
+    home.changes_nothing(&["clients", "roll-secret", "--admin"])
+        .refused(1, &["several clients", "second", "First admin"]);
+}
+
+#[test]
+fn no_secret_is_rolled_of_a_client_that_nobody_named() {
+    let home = Home::initialised();
+    let ran = home.changes_nothing(&["clients", "roll-secret"]);
+    assert!(ran.code == 2 && ran.err.contains("--admin") && ran.err.contains("ID"), "{}", ran.err);
+    assert_eq!(home.changes_nothing(&["clients", "roll-secret", "shop", "--admin"]).code, 2);
 }
 
 #[test]

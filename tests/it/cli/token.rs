@@ -13,7 +13,7 @@ fn a_token_is_got_read_and_verified() {
     let home = Home::initialised();
     let _server = home.serve();
     // The credentials name the port of the first home: this one's own are made anew.
-    home.run(&["clients", "roll-secret", "--write-credentials", "--end-old"]).ok();
+    home.run(&["clients", "roll-secret", "--admin", "--write-credentials", "--end-old"]).ok();
     let token = eventually(|| Some(home.run(&["token", "get"])).filter(|ran| ran.code == 0)).out;
     assert_eq!(token.trim().split('.').count(), 3, "{token}");
     let answer = home.json(&["token", "get", "--scope", "keys:read"]);
