@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::bodiless::in_turn;
 
@@ -22,7 +23,7 @@ pub(super) enum Caching {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) content_type: &'static str,
+    pub(super) content_type: HeaderValue,
     pub(super) caching: Caching,
     /// Pages of any origin may read it: it is public, and no credentials are involved.
     pub(super) open_to_all: bool,
@@ -45,8 +46,9 @@ pub(super) struct Note {
     pub(super) detail: Option<Cow<'static, str>>,
 }
 
-const JSON: &str = "application/json";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains; preload");
 
@@ -74,33 +76,38 @@ impl Answer {
     /// The response, with what every response has: each header is new, so appending is all it takes. `over_tls` is
     /// whether clients reach this issuer by https only.
     pub(super) fn respond(self, request_id: HeaderValue, over_tls: bool) -> HttpResponse {
-        let mut response = HttpResponseBuilder::new(self.status);
-        if !self.body.is_empty() {
-            response.append_header((header::CONTENT_TYPE, HeaderValue::from_static(self.content_type)));
+        let Self { status, content_type, caching, open_to_all, etag, headers: more, body, note: _ } = self;
+        let has_body = !body.is_empty();
+        let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+        let headers = response.headers_mut();
+        if has_body {
+            headers.append(header::CONTENT_TYPE, content_type);
         }
-        response.append_header((
+        headers.append(
             header::CACHE_CONTROL,
-            match self.caching {
+            match caching {
                 Caching::NoStore => NO_STORE,
                 Caching::Public(value) => value,
             },
-        ));
-        response.append_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING));
+        );
+        headers.append(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
         if over_tls {
-            response.append_header((header::STRICT_TRANSPORT_SECURITY, TWO_YEARS));
+            headers.append(header::STRICT_TRANSPORT_SECURITY, TWO_YEARS);
         }
-        response.append_header((REQUEST_ID, request_id));
-        if self.open_to_all {
-            response.append_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+        headers.append(REQUEST_ID, request_id);
+        if open_to_all {
+            headers.append(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
         }
-        if let Some(etag) = self.etag {
-            response.append_header((header::ETAG, etag));
+        if let Some(etag) = etag {
+            headers.append(header::ETAG, etag);
         }
-        for header in self.headers {
-            response.append_header(header);
+        for (name, value) in more {
+            headers.append(name, value);
         }
-        let bears_a_body = !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if bears_a_body { response.body(self.body) } else { in_turn(response.finish()) }
+        match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => in_turn(response),
+            _ => response,
+        }
     }
 }
 

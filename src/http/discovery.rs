@@ -21,7 +21,7 @@ use crate::keys::{Jwks, KeyRing, SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::ports::Timestamp;
 
 /// [RFC 7517 §8.5](https://www.rfc-editor.org/rfc/rfc7517#section-8.5).
-const JWK_SET: &str = "application/jwk-set+json";
+const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 
 /// The documents, rendered once.
 #[derive(Debug, Clone)]
@@ -105,41 +105,46 @@ impl PublishedKeys {
 
     /// The public keys, or 304 to whom has them.
     pub(super) fn answer(&self, headers: &HeaderMap, now: Timestamp) -> Answer {
-        let rendered = self.rendered(now);
-        let answer = Answer {
-            content_type: JWK_SET,
-            caching: rendered.caching.clone(),
-            open_to_all: true,
-            etag: Some(rendered.etag.clone()),
-            ..Answer::json(rendered.body.clone())
-        };
-        let etag = rendered.etag.as_bytes();
-        let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), etag));
-        if held { not_modified(answer) } else { answer }
-    }
-
-    /// What was rendered before, while neither keys nor age have changed since.
-    fn rendered(&self, now: Timestamp) -> Arc<Rendered> {
         let jwks = self.ring.jwks();
         let stale = stale_while_revalidate(self.max_age);
         let holds_for = self.ring.jwks_holds_for(now).saturating_sub(stale);
         let max_age = shortened(self.max_age, jwks.next_change(), holds_for, now);
-        if let Some(known) = self.rendered.load().as_ref()
-            && Arc::ptr_eq(&known.of, &jwks)
-            && known.max_age == max_age
-        {
-            return Arc::clone(known);
+        // What was rendered before, while neither keys nor age have changed since.
+        match self.rendered.load().as_ref() {
+            Some(known) if Arc::ptr_eq(&known.of, &jwks) && known.max_age == max_age => known.answer(headers),
+            _ => {
+                let rendered = Arc::new(Rendered::new(jwks, max_age, stale));
+                let answer = rendered.answer(headers);
+                self.rendered.store(Some(rendered));
+                answer
+            }
         }
-        let rendered = Arc::new(Rendered {
+    }
+}
+
+impl Rendered {
+    fn new(jwks: Arc<Jwks>, max_age: Duration, stale: Duration) -> Self {
+        Self {
             max_age,
             caching: public(max_age, stale),
             // Quotes and base64url: always a header's value.
             etag: HeaderValue::from_str(jwks.etag()).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
             body: Bytes::from_owner(Arc::clone(jwks.body())),
             of: jwks,
-        });
-        self.rendered.store(Some(Arc::clone(&rendered)));
-        rendered
+        }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Answer {
+        let answer = Answer {
+            content_type: JWK_SET,
+            caching: self.caching.clone(),
+            open_to_all: true,
+            etag: Some(self.etag.clone()),
+            ..Answer::json(self.body.clone())
+        };
+        let etag = self.etag.as_bytes();
+        let held = headers.get_all(header::IF_NONE_MATCH).any(|value| has_etag(value.as_bytes(), etag));
+        if held { not_modified(answer) } else { answer }
     }
 }
 

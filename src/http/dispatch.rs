@@ -123,12 +123,17 @@ impl Endpoint {
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
             Self::Metrics => meter::page(&*http.meter),
-            Self::Token => match body.read(request, http.limits).await {
-                // The body may have taken its time: a token is of the moment at which it is complete.
-                Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
-                Err(refused) => oauth::token::unread(http, refused),
-            },
+            // In a box of its own: what waits for nothing shall not pay for the room that this takes.
+            Self::Token => Box::pin(token(http, request, body)).await,
         }
+    }
+}
+
+async fn token(http: &Http, request: &HttpRequest, body: &mut RequestBody) -> Answer {
+    match body.read(request, http.limits).await {
+        // The body may have taken its time: a token is of the moment at which it is complete.
+        Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
+        Err(refused) => oauth::token::unread(http, refused),
     }
 }
 

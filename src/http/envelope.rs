@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse};
+use uuid::Uuid;
 
 use super::Http;
 use super::answer::Answer;
@@ -16,11 +17,12 @@ use crate::ports::{Stopwatch, Timestamp, unique_id};
 pub struct AccessLine<'a> {
     /// When the request came.
     pub at: Timestamp,
-    /// As the answer's `X-Request-Id` has it.
+    /// As the answer's `X-Request-Id` has it: hexadecimal digits.
     pub request_id: &'a str,
-    /// The method.
-    pub method: &'a str,
-    /// The path of the route that answered, never what was sent; `-` for none.
+    /// The method, one of [`METHODS`](super::METHODS).
+    pub method: &'static str,
+    /// The path of the route that answered, as the table has it: never what was sent, so nothing in it needs escaping;
+    /// `-` for none.
     pub route: &'a str,
     /// The answer's status.
     pub status: u16,
@@ -55,14 +57,13 @@ pub(super) struct Envelope {
     /// When the request came, by this replica's clock.
     pub(super) now: Timestamp,
     started: Stopwatch,
-    request_id: [u8; 32],
+    request_id: Uuid,
 }
 
 impl Envelope {
     pub(super) fn open(http: &Http) -> Self {
-        let (now, mut request_id) = (http.clock.now(), [0; 32]);
-        unique_id(now).as_simple().encode_lower(&mut request_id);
-        Self { now, started: Stopwatch::start(), request_id }
+        let now = http.clock.now();
+        Self { now, started: Stopwatch::start(), request_id: unique_id(now) }
     }
 
     pub(super) fn close(
@@ -76,10 +77,12 @@ impl Envelope {
         let note = std::mem::take(&mut answer.note);
         let (method, took) = (meter::place(request.method()), self.started.elapsed());
         landed.meter.answered(method, answer.status.as_u16(), took);
+        let mut digits = [0; 32];
+        let request_id: &str = self.request_id.as_simple().encode_lower(&mut digits);
         if let Some(log) = &http.access_log {
             log.record(&AccessLine {
                 at: self.now,
-                request_id: str::from_utf8(&self.request_id).unwrap_or_default(),
+                request_id,
                 method: METHODS.get(method).copied().unwrap_or_default(),
                 route: landed.route,
                 status: answer.status.as_u16(),
@@ -90,8 +93,8 @@ impl Envelope {
                 detail: note.detail.as_deref(),
             });
         }
-        let id = HeaderValue::from_bytes(&self.request_id);
-        let id = id.unwrap_or_else(|_| HeaderValue::from_static("-"));
+        // Hexadecimal digits: always a header's value.
+        let id = HeaderValue::from_str(request_id).unwrap_or_else(|_| HeaderValue::from_static("-"));
         body.end_with(request, answer.respond(id, http.over_tls))
     }
 }

@@ -18,7 +18,7 @@ use crate::ports::StoreError;
 /// When a caller may try again, seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
-const PROBLEM: &str = "application/problem+json";
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Every code with which a token request may be refused.
 pub const OAUTH_ERRORS: [&str; 8] = [
@@ -204,7 +204,7 @@ pub(super) fn method_not_allowed(allow: &HeaderValue, as_oauth: bool) -> Answer 
 /// 503 with what is missing.
 pub(super) fn not_ready(body: String, detail: String) -> Answer {
     let told = Told::unavailable(&detail);
-    Answer { content_type: "application/json", ..dress(Answer::json(body), told) }
+    dress(Answer::json(body), told)
 }
 
 /// 304: the caller has these bytes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
+use actix_web::http::header::HeaderValue;
 use signet_verify::Algorithm;
 
 use super::answer::Answer;
@@ -48,7 +49,10 @@ pub trait RouteMeter: Send + Sync {
 
 /// `GET /metrics`.
 pub(super) fn page(meter: &dyn Meter) -> Answer {
-    Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::json(meter.page()) }
+    Answer {
+        content_type: HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+        ..Answer::json(meter.page())
+    }
 }
 
 /// The method's place in [`METHODS`].

@@ -40,36 +40,33 @@ impl Style {
 #[derive(Debug, Default)]
 pub(super) struct Dated {
     secs: Option<i64>,
-    /// `2026-11-22T00:29:54Z`
+    /// `{"time":"2026-11-22T00:29:54`, as a JSON line begins.
     text: String,
 }
 
+/// What stands before the date in [`Dated`].
+const TIME: &str = "{\"time\":\"";
+
 impl Dated {
-    /// The date and time up to the second, without the `Z`.
     fn second(&mut self, now: Timestamp) -> &str {
         if self.secs != Some(now.secs()) {
             self.secs = Some(now.secs());
             self.text.clear();
             // Writing to a string can't fail.
-            let _ = write!(self.text, "{now}");
+            let _ = write!(self.text, "{TIME}{now}");
+            // The milliseconds come before the `Z`.
+            self.text.pop();
         }
-        self.text.trim_end_matches('Z')
+        &self.text
     }
 }
 
 /// Writes what stands before the fields of a line.
 pub(super) fn begin(out: &mut String, style: Style, dated: &mut Dated, now: Timestamp, level: Level, target: &str) {
-    let second = dated.second(now);
     match style {
         Style::Json => {
-            out.push_str("{\"time\":\"");
-            out.push_str(second);
-            let millis = now.millis().rem_euclid(1000).unsigned_abs();
-            out.push('.');
-            for place in [100, 10, 1] {
-                out.push(digit(millis / place % 10));
-            }
-            out.push_str("Z\",\"level\":\"");
+            push_time(out, dated, now);
+            out.push_str("\",\"level\":\"");
             out.push_str(level.as_str());
             out.push_str("\",\"target\":\"");
             escape(out, target, Escape::Json);
@@ -77,13 +74,25 @@ pub(super) fn begin(out: &mut String, style: Style, dated: &mut Dated, now: Time
         }
         Style::Text { colour } => {
             let (dim, paint, plain) = if colour { ("\u{1b}[2m", paint(level), "\u{1b}[0m") } else { ("", "", "") };
-            let time = second.split_once('T').map_or(second, |(_, time)| time);
+            let second = dated.second(now);
+            let time = second.rsplit_once('T').map_or(second, |(_, time)| time);
             let _ = write!(out, "{dim}{time}Z{plain} {paint}{:<5}{plain}", level.as_str());
             if target != "signet" && !target.starts_with("signet::") {
                 let _ = write!(out, " {dim}{target}:{plain}");
             }
         }
     }
+}
+
+/// Begins a JSON line with its time, up to the quote that ends it.
+pub(super) fn push_time(out: &mut String, dated: &mut Dated, now: Timestamp) {
+    out.push_str(dated.second(now));
+    let millis = now.millis().rem_euclid(1000).unsigned_abs();
+    out.push('.');
+    for place in [100, 10, 1] {
+        out.push(digit(millis / place));
+    }
+    out.push('Z');
 }
 
 fn paint(level: Level) -> &'static str {
@@ -240,19 +249,11 @@ fn digit(number: u64) -> char {
 }
 
 /// Appends a number.
-pub(super) fn push_number(out: &mut String, mut number: u64) {
-    // As many as u64::MAX has.
-    let mut digits = ['0'; 20];
-    let mut from = digits.len();
-    for place in digits.iter_mut().rev() {
-        *place = digit(number);
-        number /= 10;
-        from -= 1;
-        if number == 0 {
-            break;
-        }
+pub(super) fn push_number(out: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(out, number / 10);
     }
-    out.extend(digits.get(from..).unwrap_or_default());
+    out.push(digit(number));
 }
 
 /// `text` up to `limit` bytes, and whether some was cut.
