@@ -112,12 +112,13 @@ fn told(actions: &[Action], change: &KeyChange) -> Vec<Value> {
     let step = |Action { step, reason }: &Action| {
         let (name, kid) = match step {
             // Told as what was published.
-            Step::Generate { .. } | Step::Add { .. } => return None,
+            Step::Generate { .. } | Step::GenerateActive { .. } | Step::Add { .. } => return None,
             Step::Activate { kid, forced: true } => ("activate early", kid),
             Step::Activate { kid, .. } => ("activate", kid),
             Step::Retire { kid, .. } => ("retire", kid),
             Step::Withdraw { kid } => ("withdraw", kid),
             Step::Expire { kid } => ("expire", kid),
+            Step::Compromise { kid } => ("compromise", kid),
             Step::RaiseLifetime { kid, .. } => ("raise lifetime", kid),
         };
         Some(json!({ "step": name, "kid": kid.as_str(), "why": reason }))
@@ -359,7 +360,8 @@ fn report(actions: &[Action], change: &KeyChange) {
     }
     for Action { step, reason } in actions {
         match step {
-            Step::Generate { .. } | Step::Add { .. } => {}
+            Step::Generate { .. } | Step::GenerateActive { .. } | Step::Add { .. } => {}
+            Step::Compromise { kid } => tracing::warn!(%kid, reason, "a signing key is compromised"),
             Step::Activate { kid, forced } => {
                 tracing::info!(%kid, forced, reason, "a signing key became active");
             }

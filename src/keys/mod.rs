@@ -1,7 +1,7 @@
 //! Which key signs: the life of signing keys, their rotation, and the ring that signs and publishes.
 //!
 //! - [`states`]: what a key can be, and the steps between
-//! - [`rotation`] and [`mod@plan`]: the pure sweep, and the change that comes of it
+//! - [`rotation`] and [`mod@plan`]: the pure sweep and the acts by hand, and the change that comes of them
 //! - [`material`] and [`import`]: private keys, made here or read from PEM
 //! - [`signer`]: a key that signs, parsed once
 //! - [`ring`]: the snapshot that a replica signs with and publishes
@@ -28,12 +28,17 @@ pub use keeper::{KeeperError, KeeperSettings, KeyKeeper};
 pub use material::{KeyError, NewKey, generate};
 pub use plan::{Candidate, PlanRefused, plan};
 pub use ring::{Jwks, KeyRing, NotSigning, Ring, SHORTEST_MAX_AGE, stale_while_revalidate};
-pub use rotation::{Action, Policy, Step, SweepRefused, invariant, next_due, rotate_now, sweep};
+pub use rotation::{
+    Action, KeyAct, Policy, Step, SweepRefused, activate, add, compromise, invariant, may_fail_until, next_due, retire,
+    rotate, rotate_now, sweep,
+};
 pub use schedule::next_rotation;
 pub use signer::{Ed25519Name, SigningError, SigningKey};
 pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
 pub use store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
 
+#[cfg(test)]
+mod acts_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]

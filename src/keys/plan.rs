@@ -74,11 +74,25 @@ pub fn plan(
 /// The keys that `actions` need generated, in their order.
 #[must_use]
 pub fn generated_by(actions: &[Action]) -> Vec<KeySpec> {
-    let generated = |action: &Action| match action.step {
-        Step::Generate { spec, .. } => Some(spec),
-        _ => None,
-    };
-    actions.iter().filter_map(generated).collect()
+    actions.iter().filter_map(|action| action.step.generates()).collect()
+}
+
+/// The first candidate that is of `spec`'s algorithm.
+fn made_for(spec: KeySpec, candidates: &mut Vec<Candidate>) -> Result<Candidate, PlanRefused> {
+    let fits = |candidate: &Candidate| candidate.algorithm == spec.algorithm();
+    let place = candidates.iter().position(fits).ok_or(PlanRefused::NotGenerated(spec))?;
+    Ok(candidates.remove(place))
+}
+
+/// How a new key begins.
+#[derive(Clone, Copy)]
+enum Birth {
+    /// It is in the very first JWKS, so every verifier has it.
+    Propagated,
+    /// It waits for the propagation time.
+    Waiting,
+    /// It signs at once, though no verifier has it.
+    Signing,
 }
 
 /// A table while steps are applied to it.
@@ -96,48 +110,41 @@ impl<'a> Draft<'a> {
     }
 
     fn apply(&mut self, action: &Action, candidates: &mut Vec<Candidate>) -> Result<(), PlanRefused> {
-        let (now, reason) = (self.now, action.reason.as_str());
+        let reason = action.reason.as_str();
         match &action.step {
             Step::Generate { spec, born_propagated } => {
-                let fits = |candidate: &Candidate| candidate.algorithm == spec.algorithm();
-                let place = candidates.iter().position(fits);
-                let place = place.ok_or(PlanRefused::NotGenerated(*spec))?;
-                self.insert(candidates.remove(place), *born_propagated, reason)
+                let birth = if *born_propagated { Birth::Propagated } else { Birth::Waiting };
+                self.insert(made_for(*spec, candidates)?, birth, reason)
             }
+            Step::GenerateActive { spec } => self.insert(made_for(*spec, candidates)?, Birth::Signing, reason),
             Step::Add { kid, born_propagated } => {
                 let place = candidates.iter().position(|candidate| candidate.kid == *kid);
                 let place = place.ok_or_else(|| PlanRefused::UnknownKey(kid.clone()))?;
-                self.insert(candidates.remove(place), *born_propagated, reason)
+                let birth = if *born_propagated { Birth::Propagated } else { Birth::Waiting };
+                self.insert(candidates.remove(place), birth, reason)
             }
-            Step::Activate { kid, forced } => self.step(kid, |key| key.activate(now, *forced, reason)),
-            Step::Retire { kid, until } => self.step(kid, |key| key.retire(now, *until, reason)),
-            Step::Withdraw { kid } => self.step(kid, |key| key.withdraw(now, reason)),
-            Step::Expire { kid } => self.step(kid, |key| key.expire(now, reason)),
-            Step::RaiseLifetime { kid, to, until } => self.step(kid, |key| key.raise_lifetime(*to, *until)),
+            step => step.changes().map_or(Ok(()), |kid| self.step(kid, action)),
         }
     }
 
-    fn step(
-        &mut self,
-        kid: &Kid,
-        transition: impl FnOnce(Key) -> Result<Key, TransitionRefused>,
-    ) -> Result<(), PlanRefused> {
+    fn step(&mut self, kid: &Kid, action: &Action) -> Result<(), PlanRefused> {
         let place = self.keys.iter_mut().find(|key| key.kid == *kid);
         let key = place.ok_or_else(|| PlanRefused::UnknownKey(kid.clone()))?;
-        *key = transition(key.clone())?;
+        *key = action.apply(key.clone(), self.now)?;
         Ok(())
     }
 
-    fn insert(&mut self, candidate: Candidate, born_propagated: bool, reason: &str) -> Result<(), PlanRefused> {
+    fn insert(&mut self, candidate: Candidate, birth: Birth, reason: &str) -> Result<(), PlanRefused> {
         let Candidate { kid, algorithm, public, origin, sealed } = candidate;
         if let Some(known) = self.keys.iter().find(|key| key.kid == kid) {
             return Err(PlanRefused::KnownKey { kid, state: known.state.name() });
         }
         let is_first = !self.keys.iter().any(|key| key.algorithm == algorithm);
-        let state = match (born_propagated, is_first) {
-            (true, true) => KeyState::Active { since: self.now },
-            (true, false) => KeyState::Pending { usable_from: self.now },
-            (false, _) => KeyState::Pending { usable_from: self.now.plus(self.policy.propagation) },
+        let state = match birth {
+            Birth::Propagated if is_first => KeyState::Active { since: self.now },
+            Birth::Propagated => KeyState::Pending { usable_from: self.now },
+            Birth::Waiting => KeyState::Pending { usable_from: self.now.plus(self.policy.propagation) },
+            Birth::Signing => KeyState::Active { since: self.now },
         };
         self.inserted.push((kid.clone(), sealed));
         self.keys.push(Key {
