@@ -1,19 +1,21 @@
 //! Follows what other processes change, and does what is due with time.
 //!
 //! Guarantees: the ring's lease is renewed only after everything that changed before the store was asked has been taken
-//! up; a failure loses nothing, the next poll takes up where this one stopped.
+//! up; a failure loses nothing, the next poll takes up where this one stopped. Where the database announces changes, they
+//! are taken up at once; without its word, by the next poll.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use signet_verify::Algorithm;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
 use crate::keys::{KeeperError, KeyKeeper};
-use crate::ports::{Clock, StoreError, Timestamp};
+use crate::ports::{Clock, Stopwatch, StoreError, Timestamp};
 use crate::store::sql::{Change, SqlStore};
 use crate::telemetry::{Connections, StoreState};
 
@@ -23,6 +25,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 const BACKWARDS: Duration = Duration::from_secs(1);
 /// The clocks were never compared.
 const UNKNOWN: i64 = i64::MIN;
+
+/// How long to wait before listening anew, at first and at most.
+const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Why this replica is behind.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,8 @@ pub(super) struct Follower {
     /// By how many milliseconds this machine's clock was ahead of the store's then.
     clock_ahead: AtomicI64,
     problem: Mutex<Option<Behind>>,
+    /// The store said that something changed.
+    told: Notify,
 }
 
 impl Follower {
@@ -80,16 +87,31 @@ impl Follower {
     ) -> Self {
         let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
         let [head, clock_ahead] = [head, UNKNOWN].map(AtomicI64::new);
-        let problem = Mutex::default();
-        Self { store, keeper, directory, clock, algorithms, followed, purged_at, latest, head, clock_ahead, problem }
+        Self {
+            store,
+            keeper,
+            directory,
+            clock,
+            algorithms,
+            followed,
+            purged_at,
+            latest,
+            head,
+            clock_ahead,
+            problem: Mutex::default(),
+            told: Notify::new(),
+        }
     }
 
-    /// Follows until it is dropped.
+    /// Follows until it is dropped: asks every so often, and whenever it is told that something changed.
     pub(super) async fn follow(&self, every: Duration) {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.told.notified() => {}
+            }
             let failed = self.step().await.err();
             if failed.as_ref().is_some_and(Behind::is_the_clock) {
                 self.keeper.ring().suspend();
@@ -110,6 +132,39 @@ impl Follower {
             clock_ahead: (clock_ahead != UNKNOWN).then_some(clock_ahead),
             audit_head: self.store.known_audit_head().map(|head| head.number),
             connections: Connections { busy: connections.busy, idle: connections.idle, most: connections.most },
+        }
+    }
+
+    /// Listens for announcements until it is dropped, over a connection that is made anew when it is lost. Ends at once
+    /// where the store makes none.
+    pub(super) async fn listen(&self) {
+        let (first, most) = LISTEN_AGAIN;
+        let (mut pause, mut said) = (first, false);
+        loop {
+            let listening = Stopwatch::start();
+            let lost = match self.store.subscribe().await {
+                Ok(None) => return,
+                Ok(Some(mut subscription)) => {
+                    if std::mem::take(&mut said) {
+                        info!("the database announces changes again");
+                    }
+                    loop {
+                        // At first for what was committed before anybody listened.
+                        self.told.notify_one();
+                        if let Err(lost) = subscription.changed().await {
+                            break lost;
+                        }
+                    }
+                }
+                Err(error) => error,
+            };
+            if !std::mem::replace(&mut said, true) {
+                warn!(error = %lost, "no announcements of changes: they are found by asking, until it can be listened again");
+            }
+            // A connection that is lost again and again is asked for less and less often.
+            pause = if listening.elapsed() > most { first } else { pause };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(most);
         }
     }
 

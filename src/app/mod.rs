@@ -248,10 +248,16 @@ impl Application {
             let (follower, every) = (Arc::clone(&self.follower), self.follow_every);
             actix_web::rt::spawn(async move { follower.follow(every).await })
         };
+        let listening = {
+            let follower = Arc::clone(&self.follower);
+            // A task of the runtime itself, whose end it is dropped before: its connection can't be given up later.
+            tokio::spawn(async move { follower.listen().await })
+        };
         let watching = actix_web::rt::spawn(tls::watch(self.certificates, self.clock, self.follow_every));
         info!(issuer = self.http.services.issuer.as_str(), public = self.public.1, admin = self.admin.1, "listening");
         let served = self.servers.run().await;
         following.abort();
+        listening.abort();
         watching.abort();
         self.follower.close().await;
         info!("stopped");

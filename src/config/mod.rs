@@ -101,7 +101,7 @@ section! {
         url: DatabaseUrl = computed(rules::sqlite_in_data_dir, "sqlite:data/signet.db").secret();
         /// Bring the schema up to date at start. With false, `signet migrate` does it.
         auto_migrate: bool = fixed("true");
-        /// How many connections are held at most.
+        /// How many connections are held at most. On Postgres a server holds one more, to be told of changes.
         max_connections: u32 = fixed("10").within("1", "1000");
         /// The longest that one act on the database may take, waiting for a connection included. A migration has an hour.
         timeout: Duration = fixed("5s").within("100ms", "1m");

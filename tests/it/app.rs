@@ -92,6 +92,12 @@ impl Installation {
         self
     }
 
+    /// Without a setting that was given before.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| *known != format!("SIGNET__{name}"));
+        self
+    }
+
     /// On that backend.
     pub fn on(self, backend: Backend) -> Self {
         match backend {
@@ -103,6 +109,12 @@ impl Installation {
     /// Asks the store for changes as seldom as in production.
     pub fn following_as_in_production(mut self) -> Self {
         self.follow_every = Parts::default().follow_every;
+        self
+    }
+
+    /// Asks the store for changes as seldom as that.
+    pub fn following_every(mut self, span: Duration) -> Self {
+        self.follow_every = span;
         self
     }
 

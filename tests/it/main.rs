@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
+mod announcements;
 mod app;
 mod assertion;
 mod cli;
@@ -13,6 +14,7 @@ mod hostile;
 mod house;
 mod metrics;
 mod papers;
+mod pooler;
 mod postgres;
 mod raw;
 mod replay;

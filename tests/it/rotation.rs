@@ -301,7 +301,7 @@ async fn replicas_that_sweep_at_once_agree_on_the_keys() {
 }
 
 #[actix_web::test]
-async fn a_replica_cut_off_from_its_store_signs_until_its_lease_ends_and_recovers() {
+async fn replicas_cut_off_from_their_store_sign_until_their_lease_ends_and_recover() {
     let cluster = Postgres::start();
     let url = cluster.database();
     let installation = Installation::new()
@@ -309,38 +309,50 @@ async fn a_replica_cut_off_from_its_store_signs_until_its_lease_ends_and_recover
         .with("DATABASE__TIMEOUT", "400ms")
         .with("KEYS__ALGORITHMS", "ES256");
     initialised(&installation).await;
-    let signet = installation.start().await;
-    let admin = signet.admin_client();
-    let ask = async || signet.token(Some((&admin.client_id, &admin.client_secret)), &[GRANT]).await;
-    let token = ask().await;
-    assert_eq!(token.status, StatusCode::OK, "{}", token.text);
-    let jwks = signet.get(PATH).await;
+    let replicas = [installation.start().await, installation.start().await];
+    let admin = replicas[0].admin_client().clone();
+    let ask = async |replica: &Signet| replica.token(Some((&admin.client_id, &admin.client_secret)), &[GRANT]).await;
+    let token = ask(&replicas[0]).await;
+    for replica in &replicas {
+        let token = ask(replica).await;
+        assert_eq!(token.status, StatusCode::OK, "{}", token.text);
+    }
+    let jwks = replicas[0].get(PATH).await;
     {
         let _stopped = Stopped::cluster(&cluster, &url);
-        installation.clock.advance(LEASE - MINUTE);
-        assert_eq!(ask().await.status, StatusCode::OK, "the client is known, and the lease holds");
-        assert_eq!(signet.ready().await.status, StatusCode::OK);
-        let unknown = signet.token(Some(("stranger", "x")), &[GRANT]).await;
+        for advance in [Duration::ZERO, LEASE / 2, LEASE / 2 - MINUTE] {
+            installation.clock.advance(advance);
+            for replica in &replicas {
+                // Whoever asked the database would wait for its time-out, or be refused.
+                assert_eq!(ask(replica).await.status, StatusCode::OK, "the client is known, and the lease holds");
+                assert_eq!(replica.ready().await.status, StatusCode::OK);
+            }
+        }
+        let unknown = replicas[0].token(Some(("stranger", "x")), &[GRANT]).await;
         assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE, "{}", unknown.text);
 
         installation.clock.advance(MINUTE + Duration::from_secs(1));
-        let refused = ask().await;
-        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
-        assert_eq!(refused.body["error"], "temporarily_unavailable");
-        assert!(refused.header("retry-after").is_some());
-        let ready = signet.ready().await;
-        assert_eq!((ready.status, &ready.body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"not ready".into()));
-        let still = signet.get(PATH).await;
-        assert_eq!(
-            (still.status, &still.text, still.header("etag")),
-            (StatusCode::OK, &jwks.text, jwks.header("etag"))
-        );
+        for replica in &replicas {
+            let refused = ask(replica).await;
+            assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text);
+            assert_eq!(refused.body["error"], "temporarily_unavailable");
+            assert!(refused.header("retry-after").is_some());
+            let ready = replica.ready().await;
+            assert_eq!((ready.status, &ready.body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"not ready".into()));
+            assert!(ready.body["checks"]["keys"].as_str().unwrap().contains("lease"), "{}", ready.text);
+            let still = replica.get(PATH).await;
+            assert_eq!(
+                (still.status, &still.text, still.header("etag")),
+                (StatusCode::OK, &jwks.text, jwks.header("etag"))
+            );
+        }
     }
-    eventually(async || signet.ready().await.status.is_success().then_some(())).await;
-    let again = ask().await;
     let kid = |answer: &Answer| kid_of(answer.body["access_token"].as_str().unwrap());
-    assert_eq!(kid(&again), kid(&token));
-    signet.stop().await;
+    for replica in replicas {
+        eventually(async || replica.ready().await.status.is_success().then_some(())).await;
+        assert_eq!(kid(&ask(&replica).await), kid(&token));
+        replica.stop().await;
+    }
 }
 
 #[actix_web::test]

@@ -11,6 +11,7 @@ mod clients;
 mod connect;
 mod error;
 mod keys;
+mod listen;
 mod marks;
 mod resources;
 mod schema;
@@ -29,6 +30,7 @@ pub use audit::AuditFilter;
 pub use backup::Backup;
 pub use changes::{Change, Changes};
 pub use connect::Options;
+pub use listen::Subscription;
 pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
 pub use usage::Usage;
@@ -104,7 +106,7 @@ macro_rules! in_snapshot {
     };
 }
 
-/// Numbers a change inside a write transaction. Comes first in it: the counter's row is the lock.
+/// Numbers a change inside a write transaction, and announces it. Comes first in it: the counter's row is the lock.
 macro_rules! note_change {
     ($tx:ident, $now:expr, $topic:expr, $subject:expr) => {{
         let (number,): (i64,) =
@@ -118,6 +120,9 @@ macro_rules! note_change {
             .bind($subject)
             .bind($now.millis())
             .execute(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::error::store_error)?;
+        $crate::store::sql::listen::Announce::announce(&mut $tx, number)
             .await
             .map_err($crate::store::sql::error::store_error)?;
     }};
