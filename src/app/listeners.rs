@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
 
-use super::tls::{self, Certificate};
+use super::tls::{self, Certificate, End};
 use super::{StartError, name};
 use crate::config::{BindAddress, Settings};
 use crate::http::{self, Http, Listener};
@@ -49,6 +49,11 @@ impl Bound {
             public: bind(Listener::Public, &public.bind, patience, public_certificate)?,
             admin: bind(Listener::Admin, &admin.bind, patience, admin_certificate)?,
         })
+    }
+
+    /// When their certificates end.
+    pub(super) fn certificate_ends(&self) -> Vec<End> {
+        [&self.public, &self.admin].into_iter().filter_map(|bound| Some(bound.certificate.as_ref()?.end())).collect()
     }
 
     /// Serves the routes on the sockets. Also answers the certificates, which are to be looked after.

@@ -44,7 +44,7 @@ pub use tls::PairError;
 use follower::Follower;
 use listeners::{Bound, Servers};
 use observation::Replica;
-use tls::Certificate;
+use tls::{Certificate, End};
 
 /// What the application takes from outside. Tests bring their own clock.
 #[derive(Clone)]
@@ -177,7 +177,7 @@ impl Application {
         let mut opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
         opened.is_set_up();
-        let http = Arc::new(compose(settings, &issuer, &opened, &parts)?);
+        let http = Arc::new(compose(settings, &issuer, &opened, &parts, bound.certificate_ends())?);
         let [public, admin] = [&bound.public, &bound.admin].map(|listener| (listener.address, listener.url()));
         let (servers, certificates) = bound.serve(settings, &http)?;
         Ok(Self {
@@ -306,7 +306,13 @@ pub fn administration(settings: &Settings, issuer: &Issuer, store: &SqlStore, pa
     Administration::new(Arc::clone(&store) as _, store, Arc::clone(&parts.entropy), rules)
 }
 
-fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Result<Http, StartError> {
+fn compose(
+    settings: &Settings,
+    issuer: &Issuer,
+    opened: &Opened,
+    parts: &Parts,
+    certificates: Vec<End>,
+) -> Result<Http, StartError> {
     let ring = Arc::clone(opened.keeper.ring());
     let tokens = &settings.tokens;
     let minter = Minter::new(issuer.clone(), Arc::clone(&ring), tokens.access_lifetime, tokens.default_algorithm);
@@ -317,6 +323,7 @@ fn compose(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts)
         keeper: Arc::clone(&opened.keeper),
         clock: Arc::clone(&parts.clock),
         log: parts.log_losses.clone(),
+        certificates,
     };
     Ok(Http {
         services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },

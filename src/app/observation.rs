@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::follower::Follower;
+use super::tls::End;
 use crate::http::Readiness;
 use crate::keys::{KeyKeeper, next_rotation};
 use crate::ports::Clock;
@@ -14,6 +15,7 @@ pub(super) struct Replica {
     pub(super) keeper: Arc<KeyKeeper>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Option<Losses>,
+    pub(super) certificates: Vec<End>,
 }
 
 impl Observed for Replica {
@@ -31,6 +33,7 @@ impl Observed for Replica {
             lease: keys.lease(),
             checks: self.follower.checks(),
             store: self.follower.store_state(),
+            certificate_ends: self.certificates.iter().map(|end| (end.listener, end.at())).collect(),
             log_lines_dropped: self.log.as_ref().map_or(0, Losses::lines),
             ring,
         }

@@ -1,7 +1,7 @@
 //! TLS on both listeners: what a client sees of it, certificates that change under running connections, and clients
 //! that never finish a handshake.
 
-mod authority;
+pub mod authority;
 mod handshakes;
 
 use std::time::Duration;

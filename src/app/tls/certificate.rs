@@ -4,6 +4,7 @@
 //! whole and belongs together, and until then the old one is; what is wrong is logged once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -48,12 +49,27 @@ enum Age {
     Ended,
 }
 
+/// When the certificate of a listener ends: whichever is presented, as long as it is looked after.
+#[derive(Debug, Clone)]
+pub(in crate::app) struct End {
+    /// Of which listener: `public` or `admin`.
+    pub(in crate::app) listener: &'static str,
+    at: Arc<AtomicI64>,
+}
+
+impl End {
+    pub(in crate::app) fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at.load(Ordering::Relaxed))
+    }
+}
+
 /// The certificate of one listener.
 pub(in crate::app) struct Certificate {
     files: PairFiles,
     provider: Arc<CryptoProvider>,
     presented: Arc<Presented>,
     valid: (Timestamp, Timestamp),
+    end: Arc<AtomicI64>,
     in_use: Seen,
     /// What the last look found, where it differs from what is in use and from what was refused.
     last: Option<Seen>,
@@ -75,6 +91,7 @@ impl Certificate {
         let mut certificate = Self {
             presented: Arc::new(Presented(ArcSwap::new(certified))),
             valid: (valid_from, valid_until),
+            end: Arc::new(AtomicI64::new(valid_until.millis())),
             in_use: Seen::Pair(bytes.digest()),
             last: None,
             refused: None,
@@ -85,6 +102,11 @@ impl Certificate {
         };
         certificate.judge_age(now);
         Ok(certificate)
+    }
+
+    /// When it ends.
+    pub(in crate::app) fn end(&self) -> End {
+        End { listener: self.files.section, at: Arc::clone(&self.end) }
     }
 
     /// How the listener speaks TLS: 1.2 and 1.3, without client certificates.
@@ -141,6 +163,7 @@ impl Certificate {
     fn present(&mut self, pair: Pair, seen: Seen) {
         self.presented.0.store(pair.certified);
         self.valid = (pair.valid_from, pair.valid_until);
+        self.end.store(pair.valid_until.millis(), Ordering::Relaxed);
         (self.in_use, self.refused, self.age) = (seen, None, Age::Good);
         info!(listener = self.files.section, until = %self.valid.1, "the TLS certificate was replaced");
     }

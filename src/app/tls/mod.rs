@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::ports::{Clock, Timestamp};
 
-pub(super) use certificate::Certificate;
+pub(super) use certificate::{Certificate, End};
 pub use pair::PairError;
 use pair::PairFiles;
 

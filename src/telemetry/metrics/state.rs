@@ -33,6 +33,8 @@ pub struct Observation {
     pub checks: Vec<Check>,
     /// The database.
     pub store: StoreState,
+    /// When the TLS certificates of the listeners end, by listener.
+    pub certificate_ends: Vec<(&'static str, Timestamp)>,
     /// Lines that the log had no room for.
     pub log_lines_dropped: u64,
 }
@@ -74,6 +76,12 @@ pub(super) fn collect(families: &mut Families, observation: &Observation) {
         "Whether this replica can do its work (1) or not (0), by check.",
         &["check"],
         observation.checks.iter().map(|check| ([check.name], bit(check.problem.is_none()))),
+    );
+    families.gauges(
+        "signet_tls_certificate_remaining_seconds",
+        "Until the certificate that a listener presents ends, by listener; below zero clients refuse it.",
+        &["listener"],
+        observation.certificate_ends.iter().map(|(listener, end)| ([*listener], seconds(*end, observation.now))),
     );
     families.counter(
         "signet_log_lines_dropped_total",

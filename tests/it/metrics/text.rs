@@ -61,6 +61,11 @@ impl Page {
         samples.into_iter().find(|sample| sample.name == name && sample.labels == labels).map(|sample| sample.value)
     }
 
+    /// Every name that a query may use.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.0.values().flat_map(|family| &family.samples).map(|sample| sample.name.clone()).collect()
+    }
+
     /// Every series: a name with its labels.
     pub fn series(&self) -> BTreeSet<(String, BTreeMap<String, String>)> {
         let samples = self.0.values().flat_map(|family| &family.samples);
