@@ -12,6 +12,7 @@ use signet_verify::Algorithm;
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+use super::presence::Presence;
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
 use crate::keys::{KeeperError, KeyKeeper};
@@ -70,6 +71,7 @@ pub(super) struct Follower {
     head: AtomicI64,
     /// By how many milliseconds this machine's clock was ahead of the store's then.
     clock_ahead: AtomicI64,
+    presence: Presence,
     problem: Mutex<Option<Behind>>,
     /// The store said that something changed.
     told: Notify,
@@ -84,6 +86,7 @@ impl Follower {
         clock: Arc<dyn Clock>,
         algorithms: Vec<Algorithm>,
         head: i64,
+        presence: Presence,
     ) -> Self {
         let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
         let [head, clock_ahead] = [head, UNKNOWN].map(AtomicI64::new);
@@ -98,6 +101,7 @@ impl Follower {
             latest,
             head,
             clock_ahead,
+            presence,
             problem: Mutex::default(),
             told: Notify::new(),
         }
@@ -168,8 +172,9 @@ impl Follower {
         }
     }
 
-    /// Closes the store.
+    /// Closes the store, and says that this replica is gone.
     pub(super) async fn close(&self) {
+        self.presence.withdraw(&self.store).await;
         self.store.close().await;
     }
 
@@ -198,6 +203,7 @@ impl Follower {
         self.look_at_audit(changed).await;
         self.followed.store(changes.head, Ordering::Release);
         self.keeper.sweep().await?;
+        self.presence.announce(&self.store, changes.now).await;
         if self.clock.now() >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
             let now = self.store.now().await?;
             self.store.purge_expired(now).await?;

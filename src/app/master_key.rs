@@ -12,7 +12,7 @@ use super::made::MadeKey;
 use super::{Parts, StartError};
 use crate::audit::Chain;
 use crate::config::Settings;
-use crate::secret::{MasterKey, SecretText};
+use crate::secret::{MasterKey, MasterKeys, SecretText};
 use crate::store::sql::SqlStore;
 
 /// More than any file of a master key has, in bytes.
@@ -64,20 +64,36 @@ pub(super) async fn find(
     }
 }
 
-/// The chain of the audit log under `master`.
-pub(super) fn chain(master: &MasterKey) -> Result<Chain, StartError> {
-    Chain::under(master).map_err(|error| StartError::MasterKey(error.to_string()))
+/// `own` with the master key that is to take its place, where the settings name one.
+pub(super) fn with_next(settings: &Settings, own: MasterKey) -> Result<MasterKeys, StartError> {
+    let next = settings.keys.next_master_key_file.as_ref().map(|path| {
+        let missing = || StartError::MasterKey(format!("{} (`keys.next_master_key_file`) is missing", path.display()));
+        read(path)?.ok_or_else(missing)
+    });
+    Ok(MasterKeys::new(own, next.transpose()?))
 }
 
-/// Refuses a master key other than the one that the stored keys are sealed under: what it would add to the audit log
+/// Makes a new master key in the new file `path`, mode 0600, and returns its id.
+pub fn make_master_key(path: &Path, parts: &Parts) -> Result<String, StartError> {
+    let master = MasterKey::generate(&*parts.entropy);
+    let text = SecretText::new(format!("{}\n", master.to_text().expose()));
+    let failed = |why| StartError::File { path: path.to_owned(), why };
+    write_secret(path, text.expose().as_bytes(), Existing::Keep).map_err(failed)?;
+    Ok(master.id().to_owned())
+}
+
+/// The chain of the audit log under `masters`.
+pub(super) fn chain(masters: &MasterKeys) -> Result<Chain, StartError> {
+    Chain::under(masters).map_err(|error| StartError::MasterKey(error.to_string()))
+}
+
+/// Refuses master keys other than those that the stored keys are sealed under: what they would add to the audit log
 /// could not be verified.
-pub(super) async fn check_is_in_use(store: &SqlStore, master: &MasterKey) -> Result<(), StartError> {
-    let ids = store.master_key_ids().await?;
-    if ids.is_empty() || ids.iter().any(|id| id == master.id()) {
-        return Ok(());
+pub(super) async fn check_is_in_use(store: &SqlStore, masters: &MasterKeys) -> Result<(), StartError> {
+    for id in store.master_key_ids().await? {
+        masters.named(&id).map_err(|error| StartError::MasterKey(error.to_string()))?;
     }
-    let (needed, have) = (ids.join(", "), master.id());
-    Err(StartError::MasterKey(format!("the stored keys are sealed under {needed}, and the one at hand is {have}")))
+    Ok(())
 }
 
 /// The key in the file at `path`; `None` when there is no file.

@@ -11,6 +11,7 @@ mod made;
 mod master_key;
 mod observation;
 mod opened;
+mod presence;
 mod tls;
 
 use std::io;
@@ -38,6 +39,7 @@ pub use credentials::{CREDENTIALS_FILE, Credentials};
 pub use files::{Existing, PendingSecret};
 pub use first_start::{NewAdmin, initialise};
 pub use host::{host_name, operator};
+pub use master_key::make_master_key;
 pub use opened::{Opened, Preparation, open_database, open_to_change};
 pub use tls::PairError;
 

@@ -9,6 +9,7 @@ use super::files::{clear_leftovers, lock};
 use super::follower::Follower;
 use super::host::host_name;
 use super::made::Made;
+use super::presence::Presence;
 use super::{Parts, StartError, master_key};
 use crate::audit::By;
 use crate::clients::Directory;
@@ -97,8 +98,8 @@ impl Opened {
         prepare_schema(settings, &store, preparation).await?;
         let found = master_key::find(settings, &store, parts, preparation != Preparation::Existing).await?;
         made.note_master_key(found.made);
-        let master = found.master;
-        let store = store.audited_by(master_key::chain(&master)?);
+        let masters = master_key::with_next(settings, found.master)?;
+        let store = store.audited_by(master_key::chain(&masters)?);
         // What changes from here on is followed; all that changed before is in what is read next.
         let head = store.changes_after(-1).await?.head;
         let shared = Arc::new(store.clone());
@@ -106,7 +107,7 @@ impl Opened {
             Arc::clone(&shared) as _,
             Arc::clone(&parts.clock),
             Arc::clone(&parts.entropy),
-            master,
+            masters,
             KeeperSettings {
                 policy: policy(settings),
                 ed25519_name: settings.keys.eddsa_name,
@@ -128,6 +129,7 @@ impl Opened {
             Arc::clone(&parts.clock),
             settings.keys.algorithms.clone(),
             head,
+            Presence::new(keeper.master_key_ids(), parts.clock.now()),
         );
         Ok(Self { store, keeper, directory, issuer: issuer.clone(), follower: Arc::new(follower), setting_up: None })
     }
@@ -151,9 +153,10 @@ pub async fn open_database(settings: &Settings, parts: &Parts) -> Result<SqlStor
 pub async fn open_to_change(settings: &Settings, parts: &Parts) -> Result<SqlStore, StartError> {
     let store = open_database(settings, parts).await?;
     let found = async {
-        let master = master_key::find(settings, &store, parts, false).await?.master;
-        master_key::check_is_in_use(&store, &master).await?;
-        master_key::chain(&master)
+        let own = master_key::find(settings, &store, parts, false).await?.master;
+        let masters = master_key::with_next(settings, own)?;
+        master_key::check_is_in_use(&store, &masters).await?;
+        master_key::chain(&masters)
     };
     match found.await {
         Ok(chain) => Ok(store.audited_by(chain)),

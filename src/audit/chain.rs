@@ -11,7 +11,7 @@ use signet_verify::base64url;
 
 use super::entry::{Act, Actor, By, Entry};
 use crate::ports::Timestamp;
-use crate::secret::{MacKey, MasterKey, SecretError, sha256};
+use crate::secret::{MacKey, MasterKey, MasterKeys, SecretError, sha256};
 
 const MAC_PURPOSE: &str = "audit chain";
 const ROW_LABEL: &str = "signet audit row 1";
@@ -115,23 +115,40 @@ impl Row {
     }
 }
 
-/// Links rows under one master key.
+/// Links rows under the master keys at hand.
 pub struct Chain {
-    key: MacKey,
-    master_key_id: String,
+    /// By the id of their master key, the own one first.
+    keys: Vec<(String, MacKey)>,
 }
 
+/// The master key that rows are to be written under is not at hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log is written under the master key {0}, which is not at hand")]
+pub struct NotAtHand(pub String);
+
 impl Chain {
-    /// The chain under `master`.
+    /// The chain under any of `masters`.
     ///
     /// # Errors
     /// [`SecretError::Cryptography`] only.
-    pub fn under(master: &MasterKey) -> Result<Self, SecretError> {
-        Ok(Self { key: master.mac_key(MAC_PURPOSE)?, master_key_id: master.id().to_owned() })
+    pub fn under(masters: &MasterKeys) -> Result<Self, SecretError> {
+        let key = |master: &MasterKey| Ok((master.id().to_owned(), master.mac_key(MAC_PURPOSE)?));
+        Ok(Self { keys: masters.all().map(key).collect::<Result<_, _>>()? })
     }
 
-    /// The row that `entry` becomes after `previous`, at `at` by the store's time.
-    pub fn link(&self, previous: &Head, entry: &Entry, at: Timestamp) -> Row {
+    /// The row that `entry` becomes after `previous`, at `at` by the store's time, under the master key `master_key_id`,
+    /// or the own one where that is `None`.
+    ///
+    /// # Errors
+    /// When that master key is not at hand.
+    pub fn link(
+        &self,
+        previous: &Head,
+        entry: &Entry,
+        at: Timestamp,
+        master_key_id: Option<&str>,
+    ) -> Result<Row, NotAtHand> {
+        let (master_key_id, key) = self.key(master_key_id)?;
         let Entry { by: By { actor, origin, request_id, reason }, act, subject, detail } = entry;
         let mut row = Row {
             number: previous.number + 1,
@@ -146,37 +163,47 @@ impl Chain {
             detail: detail.to_string(),
             hash: [0; 32],
             mac: [0; 32],
-            master_key_id: self.master_key_id.clone(),
+            master_key_id: master_key_id.clone(),
         };
         row.hash = row.hash_after(&previous.hash);
-        row.mac = self.code(&row.hash);
-        row
+        row.mac = key.mac(&[MAC_LABEL, row.hash.as_slice()].concat());
+        Ok(row)
     }
 
-    /// The code of a row with that hash.
-    pub fn code(&self, hash: &[u8; 32]) -> [u8; 32] {
-        self.key.mac(&[MAC_LABEL, hash].concat())
+    /// The same row with a code under the master key `master_key_id`. Its hash stays.
+    ///
+    /// # Errors
+    /// When that master key is not at hand.
+    pub fn coded_anew(&self, row: &Row, master_key_id: &str) -> Result<Row, NotAtHand> {
+        let (master_key_id, key) = self.key(Some(master_key_id))?;
+        let mac = key.mac(&[MAC_LABEL, row.hash.as_slice()].concat());
+        Ok(Row { mac, master_key_id: master_key_id.clone(), ..row.clone() })
     }
 
-    /// Whether `row` was written under this chain's master key and its code fits its hash. In constant time.
+    /// Whether the code of `row` fits its hash, under a master key that is at hand. In constant time.
     pub fn vouches_for(&self, row: &Row) -> bool {
-        self.is_under(row) && self.key.verifies(&[MAC_LABEL, row.hash.as_slice()].concat(), &row.mac)
+        let message = [MAC_LABEL, row.hash.as_slice()].concat();
+        self.key(Some(&row.master_key_id)).is_ok_and(|(_, key)| key.verifies(&message, &row.mac))
     }
 
-    /// Whether `row` names this chain's master key.
+    /// Whether the master key that `row` names is at hand.
     pub fn is_under(&self, row: &Row) -> bool {
-        row.master_key_id == self.master_key_id
+        self.key(Some(&row.master_key_id)).is_ok()
     }
 
-    /// The id of the master key.
-    pub fn master_key_id(&self) -> &str {
-        &self.master_key_id
+    fn key(&self, id: Option<&str>) -> Result<&(String, MacKey), NotAtHand> {
+        let mut keys = self.keys.iter();
+        let found = match id {
+            Some(wanted) => keys.find(|(id, _)| id == wanted),
+            None => keys.next(),
+        };
+        found.ok_or_else(|| NotAtHand(id.unwrap_or_default().to_owned()))
     }
 }
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chain").field("master_key_id", &self.master_key_id).finish_non_exhaustive()
+        f.debug_set().entries(self.keys.iter().map(|(id, _)| id)).finish()
     }
 }
 
@@ -210,12 +237,12 @@ pub(super) mod tests {
     }
 
     pub(in crate::audit) fn chain() -> Chain {
-        Chain::under(&MasterKey::generate(&SystemEntropy)).unwrap()
+        Chain::under(&MasterKey::generate(&SystemEntropy).into()).unwrap()
     }
 
     #[test]
     fn a_head_is_read_as_it_is_written() {
-        let head = chain().link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5)).head();
+        let head = chain().link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5), None).unwrap().head();
         assert_eq!(head.to_string().parse(), Ok(head));
         let text = head.to_string();
         for wrong in ["", ":", "1", "1:", "-1:AAAA", &text[1..], &format!("+{text}"), &text[..text.len() - 1]] {
@@ -225,7 +252,7 @@ pub(super) mod tests {
 
     #[test]
     fn any_changed_field_changes_the_hash() {
-        let row = chain().link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5));
+        let row = chain().link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5), None).unwrap();
         let changes: [fn(&mut Row); 10] = [
             |row| row.number += 1,
             |row| row.at = Timestamp::from_secs(6),
@@ -248,7 +275,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_moves_from_one_field_to_the_next_changes_the_hash() {
-        let row = chain().link(&Head::EMPTY, &entry("ab"), Timestamp::from_secs(5));
+        let row = chain().link(&Head::EMPTY, &entry("ab"), Timestamp::from_secs(5), None).unwrap();
         let mut moved = row.clone();
         moved.subject = "a".to_owned();
         moved.reason = format!("b{}", row.reason);
@@ -258,12 +285,28 @@ pub(super) mod tests {
     #[test]
     fn a_code_fits_its_row_and_its_master_key_alone() {
         let (chain, other) = (chain(), chain());
-        let row = chain.link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5));
+        let row = chain.link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5), None).unwrap();
         assert!(chain.vouches_for(&row));
         assert!(!other.vouches_for(&row));
-        let mut forged = Row { mac: other.code(&row.hash), ..row.clone() };
+        let theirs = other.link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5), None).unwrap();
+        let mut forged = Row { mac: theirs.mac, ..row.clone() };
         assert!(!chain.vouches_for(&forged));
-        forged.master_key_id = other.master_key_id().to_owned();
+        forged.master_key_id = theirs.master_key_id;
         assert!(!chain.vouches_for(&forged));
+    }
+
+    #[test]
+    fn a_row_gets_a_new_code_under_the_next_master_key_and_keeps_its_hash() {
+        let master = |text: &str| MasterKey::parse(text).unwrap();
+        let [own, next] = [(); 2].map(|()| MasterKey::generate(&SystemEntropy).to_text());
+        let both = MasterKeys::new(master(own.expose()), Some(master(next.expose())));
+        let chain = Chain::under(&both).unwrap();
+        let row = chain.link(&Head::EMPTY, &entry("a"), Timestamp::from_secs(5), None).unwrap();
+        assert_eq!(row.master_key_id, master(own.expose()).id());
+        let anew = chain.coded_anew(&row, master(next.expose()).id()).unwrap();
+        assert_eq!((anew.hash, anew.head()), (row.hash, row.head()));
+        let only_next = Chain::under(&master(next.expose()).into()).unwrap();
+        assert!(only_next.vouches_for(&anew) && !only_next.vouches_for(&row));
+        assert_eq!(only_next.coded_anew(&row, &row.master_key_id), Err(NotAtHand(row.master_key_id.clone())));
     }
 }

@@ -12,6 +12,6 @@ pub mod chain;
 pub mod entry;
 pub mod verification;
 
-pub use chain::{Chain, Head, HeadError, Row};
+pub use chain::{Chain, Head, HeadError, NotAtHand, Row};
 pub use entry::{Act, Actor, By, Entry, REASON_LIMIT, ReasonError, check_reason};
 pub use verification::{Finding, Verdict, Verification, Wrong};

@@ -135,7 +135,8 @@ mod tests {
         let mut head = Head::EMPTY;
         (1..=rows)
             .map(|number| {
-                let row = chain.link(&head, &entry(&format!("key {number}")), Timestamp::from_secs(number));
+                let row =
+                    chain.link(&head, &entry(&format!("key {number}")), Timestamp::from_secs(number), None).unwrap();
                 head = row.head();
                 row
             })
@@ -219,6 +220,6 @@ mod tests {
         let rows = log(&one, 2);
         let verdict = verdict(&other, &rows, None, rows[1].head());
         assert_eq!(verdict.wrong, 2);
-        assert_eq!(verdict.findings[0].wrong, Wrong::OtherMasterKey(one.master_key_id().to_owned()));
+        assert_eq!(verdict.findings[0].wrong, Wrong::OtherMasterKey(rows[0].master_key_id.clone()));
     }
 }

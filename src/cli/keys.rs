@@ -6,7 +6,7 @@ use serde_json::json;
 use signet_verify::Algorithm;
 
 use super::output::{fields, plain, table};
-use super::{Context, Failure, input};
+use super::{Context, Failure, input, reseal};
 use crate::keys::{Key, KeySpec, KeyState, KeyStore, Purpose, RsaBits};
 use crate::ports::Timestamp;
 
@@ -40,6 +40,9 @@ Signet makes and rotates keys by itself; this is for another size or an extra su
         #[arg(long, value_name = "BITS", value_parser = rsa_bits)]
         rsa_bits: Option<RsaBits>,
     },
+    /// Put another master key in the place of the one in use.
+    #[command(after_help = reseal::HELP)]
+    Reseal(reseal::Arguments),
     /// Bring in a private key in PEM: PKCS#8, SEC1 (EC) or PKCS#1 (RSA), not encrypted.
     #[command(after_help = "\
 Examples:
@@ -73,6 +76,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List => list(context).await,
         Verb::Create { algorithm, rsa_bits } => create(context, algorithm, rsa_bits).await,
+        Verb::Reseal(arguments) => reseal::run(context, &arguments).await,
         Verb::Import { file, algorithm } => import(context, &file, algorithm).await,
     }
 }

@@ -4,6 +4,7 @@
 //! prints on standard output is its result and nothing else, as JSON with `--json`; a secret is printed only by the
 //! verb that makes it.
 
+mod audit;
 mod backup;
 mod clients;
 mod completions;
@@ -15,7 +16,9 @@ mod input;
 mod installation;
 mod keys;
 mod output;
+mod progress;
 mod registry;
+mod reseal;
 mod resources;
 mod serve;
 mod setup;
@@ -86,6 +89,9 @@ enum Verb {
     /// Register and manage resources: the services that tokens are for.
     #[command(subcommand)]
     Resources(resources::Verb),
+    /// Read the audit log, and verify that nobody changed it.
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Get, read and verify tokens.
     #[command(subcommand)]
     Token(token::Verb),
@@ -155,6 +161,7 @@ fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
             Verb::Keys(verb) => keys::run(context, verb).await,
             Verb::Clients(verb) => clients::run(context, verb).await,
             Verb::Resources(verb) => resources::run(context, verb).await,
+            Verb::Audit(verb) => audit::run(context, verb).await,
             Verb::Token(verb) => token::run(context, verb).await,
             Verb::Health(arguments) => health::run(context, &arguments).await,
             Verb::Backup(arguments) => backup::run(context, &arguments).await,

@@ -19,6 +19,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read what is printed.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result: `value` as JSON where that was asked for, else what `text` makes of it.
     pub(super) fn result<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> io::Result<()> {
         let mut printed = if self.json { serde_json::to_string_pretty(value)? } else { text(value) };

@@ -134,6 +134,8 @@ section! {
         master_key_file: PathBuf = fixed("keys/master.key");
         /// The master key itself, in place of the file; better in the environment than in a file that is backed up.
         master_key: Option<SecretText> = unset("(the text of a master key file)").secret();
+        /// The file of the master key that is to take the other's place, while `signet keys reseal` does that.
+        next_master_key_file: Option<PathBuf> = unset("keys/next-master.key");
         /// What the `alg` of Ed25519 signatures says: "Ed25519" (RFC 9864), or "EdDSA" for verifiers that know no
         /// other name.
         eddsa_name: Ed25519Name = fixed("Ed25519");

@@ -94,6 +94,8 @@ pub(crate) struct MemoryStore {
     pub(crate) races: AtomicUsize,
     /// What was entered in the audit log.
     pub(crate) entries: Mutex<Vec<Entry>>,
+    /// The master key on record.
+    pub(crate) sealed_under: Mutex<Option<String>>,
 }
 
 impl MemoryStore {
@@ -105,6 +107,7 @@ impl MemoryStore {
             down: AtomicBool::new(false),
             races: AtomicUsize::new(0),
             entries: Mutex::default(),
+            sealed_under: Mutex::default(),
         })
     }
 
@@ -126,7 +129,7 @@ impl KeyStore for MemoryStore {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.check_up()?;
         let (table, sealed) = self.rows.lock().unwrap().clone();
-        Ok(StoredKeys { table, sealed, now: self.clock.now() })
+        Ok(StoredKeys { table, sealed, sealed_under: self.sealed_under.lock().unwrap().clone(), now: self.clock.now() })
     }
 
     async fn commit(
@@ -161,6 +164,27 @@ impl KeyStore for MemoryStore {
         table.version += 1;
         table.acted_at = Some(change.acted_at);
         self.entries.lock().unwrap().push(entry.clone());
+        Ok(Commit::Done { version: table.version })
+    }
+
+    async fn swap_sealed(
+        &self,
+        _purpose: Purpose,
+        expected_version: i64,
+        anew: &[(Kid, Sealed)],
+    ) -> Result<Commit, StoreError> {
+        self.check_up()?;
+        let mut rows = self.rows.lock().unwrap();
+        let (table, sealed) = &mut *rows;
+        if table.version != expected_version {
+            return Ok(Commit::Raced);
+        }
+        for (kid, private) in anew {
+            if let Some((_, old)) = sealed.iter_mut().find(|(of, _)| of == kid) {
+                old.clone_from(private);
+            }
+        }
+        table.version += 1;
         Ok(Commit::Done { version: table.version })
     }
 }

@@ -14,7 +14,7 @@ use signet_verify::Algorithm;
 use tokio::sync::Mutex;
 
 use super::import::{ImportRefused, import_pem};
-use super::material::{KeyError, NewKey, generate};
+use super::material::{KeyError, NewKey, binding, generate};
 use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::ring::{KeyRing, Ring, open_signer};
 use super::rotation::{self, Action, Policy, Step, SweepRefused};
@@ -23,7 +23,7 @@ use super::states::{Key, KeySpec, KeyTable, Origin, Purpose};
 use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
 use crate::audit::{Act, By, Entry};
 use crate::ports::{Clock, Entropy, StoreError, Timestamp};
-use crate::secret::MasterKey;
+use crate::secret::{MasterKey, MasterKeys, SecretError};
 
 /// How often a change that another replica's came before is planned anew.
 const ATTEMPTS: usize = 8;
@@ -67,6 +67,9 @@ pub enum KeeperError {
         /// The store's time.
         theirs: Timestamp,
     },
+    /// The master key that keys are to be sealed under is not at hand.
+    #[error("the keys are sealed under another master key: {0}")]
+    MasterKey(#[from] SecretError),
     /// Other replicas changed the keys each time.
     #[error("the keys were changed by others {ATTEMPTS} times in a row")]
     Contended,
@@ -131,7 +134,7 @@ pub struct KeyKeeper {
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    master: MasterKey,
+    masters: MasterKeys,
     settings: KeeperSettings,
     ring: Arc<KeyRing>,
     /// When the sweep has something to do next, in milliseconds: before that the store is left alone.
@@ -149,13 +152,13 @@ impl KeyKeeper {
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        master: MasterKey,
+        masters: MasterKeys,
         settings: KeeperSettings,
     ) -> Self {
         let ring = Arc::new(KeyRing::new(&settings.policy));
         let due = AtomicI64::new(i64::MIN);
         let (changing, refreshing) = (Mutex::new(()), Mutex::new(()));
-        Self { store, clock, entropy, master, settings, ring, due, changing, refreshing }
+        Self { store, clock, entropy, masters, settings, ring, due, changing, refreshing }
     }
 
     /// The ring that this keeper keeps fresh.
@@ -180,7 +183,7 @@ impl KeyKeeper {
         let stored = self.load().await?;
         let KeeperSettings { policy, ed25519_name, .. } = &self.settings;
         let previous = self.ring.current();
-        let ring = Ring::open(&stored, &self.master, policy, *ed25519_name, Some(&previous))?;
+        let ring = Ring::open(&stored, &self.masters, policy, *ed25519_name, Some(&previous))?;
         let due = rotation::next_due(&stored.table, policy, stored.now);
         self.due.store(due.map_or(i64::MAX, Timestamp::millis), Ordering::Release);
         self.ring.replace(ring, asked_at);
@@ -246,15 +249,16 @@ impl KeyKeeper {
         Ok(())
     }
 
-    /// A snapshot that may be acted on: the clocks agree, and this replica's master key opens all of it.
+    /// A snapshot that may be acted on: the clocks agree, and this replica's master keys open all of it.
     async fn load(&self) -> Result<StoredKeys, KeeperError> {
         let asked_at = self.clock.now();
         let stored = self.store.load(Purpose::Signing).await?;
         self.check_clock(asked_at, stored.now)?;
         for (kid, sealed) in &stored.sealed {
             let wrong = |why| KeyError::Sealed { kid: kid.clone(), why };
-            self.master.check_opens(sealed).map_err(wrong)?;
+            self.masters.check_opens(sealed).map_err(wrong)?;
         }
+        self.masters.sealing(stored.sealed_under.as_deref())?;
         Ok(stored)
     }
 
@@ -277,7 +281,7 @@ impl KeyKeeper {
                 continue;
             }
             self.check_successors(&stored, &actions)?;
-            let candidates = self.seal(wish, &made)?;
+            let candidates = self.seal(wish, &made, &stored)?;
             let (table, change) = plan(&stored.table, policy, &actions, candidates, stored.now)?;
             let version = stored.table.version;
             let entry = wish.entry(by, &actions, &change);
@@ -297,13 +301,14 @@ impl KeyKeeper {
         Err(KeeperError::Contended)
     }
 
-    fn seal(&self, wish: &Wish<'_>, made: &[NewKey]) -> Result<Vec<Candidate>, KeyError> {
+    fn seal(&self, wish: &Wish<'_>, made: &[NewKey], stored: &StoredKeys) -> Result<Vec<Candidate>, KeeperError> {
         let added = match wish {
             Wish::Add { key, .. } => Some(*key),
             Wish::Sweep | Wish::Rotate { .. } => None,
         };
-        let seal = |key: &NewKey| key.seal(Purpose::Signing, &self.master, self.entropy.as_ref());
-        added.into_iter().chain(made).map(seal).collect()
+        let master = self.masters.sealing(stored.sealed_under.as_deref())?;
+        let seal = |key: &NewKey| key.seal(Purpose::Signing, master, self.entropy.as_ref());
+        Ok(added.into_iter().chain(made).map(seal).collect::<Result<_, _>>()?)
     }
 
     /// A successor that can't be opened must not take over: all replicas would be left without a signer.
@@ -312,10 +317,48 @@ impl KeyKeeper {
             if let Step::Activate { kid, .. } = &action.step
                 && let Some(key) = stored.table.find(kid)
             {
-                open_signer(stored, key, &self.master, self.settings.ed25519_name)?;
+                open_signer(stored, key, &self.masters, self.settings.ed25519_name)?;
             }
         }
         Ok(())
+    }
+
+    /// Seals every private key that is not yet sealed under the master key `to` anew under it, and says how many those
+    /// were.
+    ///
+    /// # Errors
+    /// When a key does not open, a master key is not at hand, or the store fails; nothing is changed then.
+    pub async fn reseal(&self, to: &str) -> Result<usize, KeeperError> {
+        let _changing = self.changing.lock().await;
+        for _ in 0..ATTEMPTS {
+            let stored = self.load().await?;
+            let mut anew = Vec::new();
+            for (kid, sealed) in stored.sealed.iter().filter(|(_, sealed)| sealed.master_key_id != to) {
+                let Some(key) = stored.table.find(kid) else { continue };
+                let wrong = |why| KeyError::Sealed { kid: kid.clone(), why };
+                let row = binding(key.purpose, kid, key.algorithm);
+                let private = self.masters.open(&row, sealed).map_err(wrong)?;
+                let master = self.masters.named(to)?;
+                anew.push((kid.clone(), master.seal(&row, private.expose(), self.entropy.as_ref()).map_err(wrong)?));
+            }
+            if anew.is_empty() {
+                return Ok(0);
+            }
+            if let Commit::Done { .. } = self.store.swap_sealed(Purpose::Signing, stored.table.version, &anew).await? {
+                return Ok(anew.len());
+            }
+        }
+        Err(KeeperError::Contended)
+    }
+
+    /// The ids of the master keys at hand.
+    pub fn master_key_ids(&self) -> Vec<String> {
+        self.masters.all().map(|master| master.id().to_owned()).collect()
+    }
+
+    /// The id of the master key that is to take the other's place.
+    pub fn next_master_key_id(&self) -> Option<&str> {
+        self.masters.next().map(MasterKey::id)
     }
 
     /// Makes keys on threads that may block, all at once.

@@ -60,7 +60,7 @@ impl Setting {
             by: By::signet("test"),
         };
         let master = MasterKey::parse(&self.master).unwrap();
-        KeyKeeper::new(self.store.clone(), clock, entropy, master, settings)
+        KeyKeeper::new(self.store.clone(), clock, entropy, master.into(), settings)
     }
 
     fn signs(&self, keeper: &KeyKeeper, algorithm: Algorithm) -> String {

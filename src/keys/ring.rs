@@ -19,7 +19,7 @@ use super::signer::{Ed25519Name, SigningKey, check_public};
 use super::states::{Key, KeyState, KeyTable};
 use super::store::StoredKeys;
 use crate::ports::Timestamp;
-use crate::secret::{MasterKey, sha256};
+use crate::secret::{MasterKeys, sha256};
 
 /// The set of public keys ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Ring {
     /// it: a verifier or a client would be without a key that it needs.
     pub fn open(
         stored: &StoredKeys,
-        master: &MasterKey,
+        masters: &MasterKeys,
         policy: &Policy,
         name: Ed25519Name,
         previous: Option<&Self>,
@@ -113,7 +113,7 @@ impl Ring {
             }
             let signer = match previous.and_then(|ring| ring.renewed(key, name)) {
                 Some(signer) => signer,
-                None => open_signer(stored, key, master, name)?,
+                None => open_signer(stored, key, masters, name)?,
             };
             if matches!(key.state, KeyState::Active { .. }) {
                 signers[slot(key.algorithm)] = Some(Arc::new(signer));
@@ -161,11 +161,11 @@ impl Ring {
 pub(super) fn open_signer(
     stored: &StoredKeys,
     key: &Key,
-    master: &MasterKey,
+    masters: &MasterKeys,
     name: Ed25519Name,
 ) -> Result<SigningKey, KeyError> {
     let sealed = stored.sealed_of(&key.kid).ok_or_else(|| KeyError::Missing(key.kid.clone()))?;
-    SigningKey::open(key, sealed, master, name)
+    SigningKey::open(key, sealed, masters, name)
 }
 
 const fn slot(algorithm: Algorithm) -> usize {

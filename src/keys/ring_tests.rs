@@ -17,14 +17,18 @@ use super::signer::{Ed25519Name, SigningKey};
 use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits};
 use super::store::StoredKeys;
 use crate::ports::{SystemEntropy, Timestamp};
-use crate::secret::{MasterKey, SecretBytes, SecretError};
+use crate::secret::{MasterKey, MasterKeys, SecretBytes, SecretError};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const LEASE: Duration = Duration::from_secs(600);
 
+fn masters() -> &'static MasterKeys {
+    static MASTERS: OnceLock<MasterKeys> = OnceLock::new();
+    MASTERS.get_or_init(|| MasterKey::generate(&SystemEntropy).into())
+}
+
 fn master() -> &'static MasterKey {
-    static MASTER: OnceLock<MasterKey> = OnceLock::new();
-    MASTER.get_or_init(|| MasterKey::generate(&SystemEntropy))
+    masters().sealing(None).unwrap()
 }
 
 fn policy() -> Policy {
@@ -43,6 +47,7 @@ fn stored(keys: &[(&NewKey, KeyState)]) -> StoredKeys {
     let mut stored = StoredKeys {
         table: KeyTable { version: 1, acted_at: Some(NOW), keys: Vec::new() },
         sealed: Vec::new(),
+        sealed_under: None,
         now: NOW,
     };
     for (new, state) in keys {
@@ -63,12 +68,12 @@ fn stored(keys: &[(&NewKey, KeyState)]) -> StoredKeys {
 const ACTIVE: KeyState = KeyState::Active { since: NOW };
 
 fn open(stored: &StoredKeys, previous: Option<&Ring>) -> Result<Ring, KeyError> {
-    Ring::open(stored, master(), &policy(), Ed25519Name::Ed25519, previous)
+    Ring::open(stored, masters(), &policy(), Ed25519Name::Ed25519, previous)
 }
 
 fn only_signer(new: &NewKey, name: Ed25519Name) -> SigningKey {
     let stored = stored(&[(new, ACTIVE)]);
-    SigningKey::open(&stored.table.keys[0], &stored.sealed[0].1, master(), name).unwrap()
+    SigningKey::open(&stored.table.keys[0], &stored.sealed[0].1, masters(), name).unwrap()
 }
 
 fn es256() -> NewKey {
@@ -137,7 +142,7 @@ fn the_header_is_that_of_an_access_token_and_names_ed25519_as_set() {
         assert_eq!(String::from_utf8(header).unwrap(), expected);
         assert_eq!(signer.alg(), alg);
 
-        let ring = Ring::open(&stored(&[(&new, ACTIVE)]), master(), &policy(), name, None).unwrap();
+        let ring = Ring::open(&stored(&[(&new, ACTIVE)]), masters(), &policy(), name, None).unwrap();
         let jwks: Value = serde_json::from_slice(ring.jwks().body()).unwrap();
         assert_eq!(jwks["keys"][0]["alg"], alg);
     }
@@ -179,9 +184,9 @@ fn a_row_whose_parts_do_not_belong_together_is_refused() {
     assert_eq!(relabelled, KeyError::WrongAlgorithm { kid: kid.clone(), algorithm: Algorithm::Rs256 });
     assert_eq!(refusal(&|stored| drop(stored.sealed.remove(0))), KeyError::Missing(kid.clone()));
 
-    let other = MasterKey::generate(&SystemEntropy);
+    let other = MasterKeys::from(MasterKey::generate(&SystemEntropy));
     let refused = Ring::open(&whole, &other, &policy(), Ed25519Name::Ed25519, None).map(|_| ()).unwrap_err();
-    let (needed, have) = (master().id().to_owned(), other.id().to_owned());
+    let (needed, have) = (master().id().to_owned(), other.sealing(None).unwrap().id().to_owned());
     // Whichever of them is opened first.
     let expected = SecretError::WrongMasterKey { needed, have };
     assert!(matches!(refused, KeyError::Sealed { why, .. } if why == expected));

@@ -15,7 +15,7 @@ use signet_verify::{Algorithm, base64url};
 
 use super::material::{KeyError, KeyPair, binding};
 use super::states::{Key, Kid};
-use crate::secret::{MasterKey, Sealed};
+use crate::secret::{MasterKeys, Sealed};
 
 /// What Ed25519 is called in token headers and in the JWKS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +59,9 @@ impl SigningKey {
     ///
     /// # Errors
     /// When it does not open, is no sound key, or name, public and private half do not belong together.
-    pub fn open(key: &Key, sealed: &Sealed, master: &MasterKey, name: Ed25519Name) -> Result<Self, KeyError> {
+    pub fn open(key: &Key, sealed: &Sealed, masters: &MasterKeys, name: Ed25519Name) -> Result<Self, KeyError> {
         check_public(key)?;
-        let private = master
+        let private = masters
             .open(&binding(key.purpose, &key.kid, key.algorithm), sealed)
             .map_err(|why| KeyError::Sealed { kid: key.kid.clone(), why })?;
         let pair = KeyPair::parse(key.algorithm, private.expose())?;

@@ -39,6 +39,16 @@ pub trait KeyStore: Send + Sync {
         change: &KeyChange,
         entry: &Entry,
     ) -> Result<Commit, StoreError>;
+
+    /// Puts the private halves `sealed` anew in the place of the old ones, if the table is still of `expected_version`,
+    /// and gives the table the next version. Nothing else of the keys changes. A key that has lost its private half
+    /// meanwhile stays without. Raced by another change: nothing is written.
+    async fn swap_sealed(
+        &self,
+        purpose: Purpose,
+        expected_version: i64,
+        sealed: &[(Kid, Sealed)],
+    ) -> Result<Commit, StoreError>;
 }
 
 /// A snapshot of the keys of a purpose.
@@ -48,6 +58,8 @@ pub struct StoredKeys {
     pub table: KeyTable,
     /// The sealed private key (PKCS#8) of each key that still has one: pending, active and retiring.
     pub sealed: Vec<(Kid, Sealed)>,
+    /// The id of the master key to seal under, where the store has one on record.
+    pub sealed_under: Option<String>,
     /// The store's time at the snapshot, passed through [`Clock::of_store`](crate::ports::Clock::of_store).
     pub now: Timestamp,
 }

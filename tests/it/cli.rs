@@ -3,6 +3,7 @@
 //! Guarantees asked of every verb: its result alone on standard output, JSON with `--json`, one sentence on standard
 //! error and the documented exit code when it fails, and then nothing changed.
 
+mod audit;
 mod backup;
 mod bad_input;
 mod clients;
@@ -11,5 +12,6 @@ mod health;
 mod help;
 mod home;
 mod keys;
+mod reseal;
 mod resources;
 mod token;

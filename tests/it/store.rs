@@ -10,6 +10,8 @@ mod founding;
 mod keys;
 mod marks;
 mod outage;
+mod replicas;
+mod reseal;
 mod resources;
 mod schema;
 mod text;
@@ -53,7 +55,7 @@ pub(crate) use contract;
 /// The master key of every test here.
 pub fn chain() -> Chain {
     let master = format!("signet-master-1:{}", "A".repeat(43));
-    Chain::under(&MasterKey::parse(&master).unwrap()).unwrap()
+    Chain::under(&MasterKey::parse(&master).unwrap().into()).unwrap()
 }
 
 /// An empty database that any number of stores may open.

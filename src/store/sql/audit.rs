@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use tracing::info;
 
-use super::{SqlStore, in_snapshot, on_pool, read_rows, store_error};
-use crate::audit::{Act, Chain, Head, Row, Verdict, Verification};
+use super::{SqlStore, append_audit, in_snapshot, in_write, on_pool, read_rows, store_error};
+use crate::audit::{Act, Chain, Entry, Head, Row, Verdict, Verification};
 use crate::ports::{StoreError, Timestamp};
 
 macro_rules! select {
@@ -23,6 +23,9 @@ const PAGE: i64 = 500;
 
 const HEAD: &str = "SELECT number, hash FROM audit_head WHERE one = 1";
 const FORWARD: &str = select!("WHERE number > $1 ORDER BY number LIMIT $2");
+const NOT_UNDER: &str = select!("WHERE master_key_id <> $1 ORDER BY number LIMIT $2");
+/// How many rows are not coded under a master key.
+pub(super) const COUNT_NOT_UNDER: &str = "SELECT COUNT(*) FROM audit_log WHERE master_key_id <> $1";
 /// Absent filters are empty texts and the ends of time, so that one text serves every combination.
 const BACKWARD: &str = select!(
     "WHERE number < $1 AND ($2 = '' OR act = $2) AND ($3 = '' OR subject = $3) AND ($4 = '' OR actor = $4) \
@@ -151,6 +154,17 @@ impl SqlStore {
         *self.audit_head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Appends an entry that no other change comes with.
+    pub async fn append(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.bounded(async {
+            let now = self.now().await?;
+            let row = in_write!(self, |tx| { append_audit!(tx, self, now, entry) });
+            self.appended(&row);
+            Ok(())
+        })
+        .await
+    }
+
     /// The end of the audit log now.
     pub async fn audit_head(&self) -> Result<Head, StoreError> {
         self.bounded(async {
@@ -193,10 +207,10 @@ impl SqlStore {
     /// told how many rows were read, of about how many. Rows that are appended meanwhile are left for the next time.
     pub async fn verify_audit(
         &self,
-        chain: &Chain,
         noted: Option<Head>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Verdict, StoreError> {
+        let chain = self.chain()?;
         let recorded = self.audit_head().await?;
         let total = u64::try_from(recorded.number).unwrap_or(0);
         let mut verification = Verification::begin(chain, noted);
@@ -220,6 +234,15 @@ impl SqlStore {
             }
         }
         Ok(verification.end(recorded))
+    }
+
+    /// Up to `limit` rows whose codes are not under the master key `id`, by ascending number.
+    pub(super) async fn audit_rows_not_under(&self, id: &str, limit: i64) -> Result<Vec<Row>, StoreError> {
+        let rows: Vec<AuditRow> = on_pool!(self, |pool| {
+            let page = sqlx::query(NOT_UNDER).bind(id).bind(limit).fetch_all(pool).await;
+            read_rows(&page.map_err(store_error)?, "audit row")?
+        });
+        rows.into_iter().map(Row::try_from).collect()
     }
 
     async fn audit_rows(&self, after: i64) -> Result<Vec<Row>, StoreError> {

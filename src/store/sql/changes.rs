@@ -79,12 +79,14 @@ impl SqlStore {
         }
     }
 
-    /// Removes what is no longer needed at `now`: old changes, and marks of assertions that have expired.
+    /// Removes what is no longer needed at `now`: old changes, marks of assertions that have
+    /// expired, replicas that are gone.
     pub async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.bounded(async {
             for (sql, moment) in [
                 ("DELETE FROM changes WHERE changed_at < $1", now.minus(KEPT)),
                 ("DELETE FROM replay_marks WHERE until < $1", now),
+                ("DELETE FROM replicas WHERE seen_at < $1", now.minus(KEPT)),
             ] {
                 on_pool!(self, |pool| sqlx::query(sql).bind(moment.millis()).execute(pool).await.map(drop))
                     .map_err(store_error)?;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use signet_verify::PublicJwk;
 
 use super::changes::KEYS;
+use super::reseal::MASTER_KEY;
 use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, now_inside, read_rows, store_error};
 use crate::audit::Entry;
 use crate::keys::{
@@ -110,8 +111,11 @@ fn stored(
         keys.push(key);
     }
     let acted_at = acted_at.map(Timestamp::from_millis);
-    Ok(StoredKeys { table: KeyTable { version, acted_at, keys }, sealed, now })
+    Ok(StoredKeys { table: KeyTable { version, acted_at, keys }, sealed, sealed_under: None, now })
 }
+
+/// The rows, the version of their table and when it was last acted on, and the master key on record.
+type Snapshot = (Vec<KeyRow>, Option<(i64, Option<i64>)>, Option<(String,)>);
 
 fn lifetime_millis(key: &Key) -> i64 {
     i64::try_from(key.longest_lifetime.as_millis()).unwrap_or(i64::MAX)
@@ -176,13 +180,14 @@ impl KeyStore for SqlStore {
         self.bounded(async {
             // The time is read first: what is loaded is then at least as new as it says.
             let now = self.now().await?;
-            let (rows, ring): (Vec<KeyRow>, Option<(i64, Option<i64>)>) = in_snapshot!(self, |tx| {
+            let (rows, ring, under): Snapshot = in_snapshot!(self, |tx| {
                 let ring =
                     sqlx::query_as(RING).bind(purpose.name()).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                let under = sqlx::query_as(MASTER_KEY).fetch_optional(&mut *tx).await.map_err(store_error)?;
                 let rows = sqlx::query(LOAD).bind(purpose.name()).fetch_all(&mut *tx).await.map_err(store_error)?;
-                (read_rows(&rows, "key")?, ring)
+                (read_rows(&rows, "key")?, ring, under)
             });
-            stored(rows, ring, purpose, now)
+            Ok(StoredKeys { sealed_under: under.map(|(id,)| id), ..stored(rows, ring, purpose, now)? })
         })
         .await
     }
@@ -225,5 +230,14 @@ impl KeyStore for SqlStore {
             Ok(Commit::Done { version: expected_version + 1 })
         })
         .await
+    }
+
+    async fn swap_sealed(
+        &self,
+        purpose: Purpose,
+        expected_version: i64,
+        sealed: &[(Kid, Sealed)],
+    ) -> Result<Commit, StoreError> {
+        self.put_sealed(purpose, expected_version, sealed).await
     }
 }

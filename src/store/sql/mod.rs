@@ -13,6 +13,8 @@ mod error;
 mod keys;
 mod listen;
 mod marks;
+mod replicas;
+mod reseal;
 mod resources;
 mod schema;
 mod url;
@@ -31,6 +33,8 @@ pub use backup::Backup;
 pub use changes::{Change, Changes};
 pub use connect::Options;
 pub use listen::Subscription;
+pub use replicas::Replica;
+pub use reseal::Recoded;
 pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
 pub use usage::Usage;
@@ -135,7 +139,14 @@ macro_rules! append_audit {
         const MOVE: &str = "UPDATE audit_head SET number = number + 1 WHERE one = 1 RETURNING number - 1, hash";
         let (number, hash): (i64, Vec<u8>) =
             sqlx::query_as(MOVE).fetch_one(&mut *$tx).await.map_err($crate::store::sql::error::store_error)?;
-        let row = chain.link(&$crate::store::sql::audit::head(number, &hash)?, $entry, $now);
+        let recorded: Option<(String,)> = sqlx::query_as($crate::store::sql::reseal::MASTER_KEY)
+            .fetch_optional(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::error::store_error)?;
+        let under = recorded.as_ref().map(|(id,)| id.as_str());
+        let row = chain
+            .link(&$crate::store::sql::audit::head(number, &hash)?, $entry, $now, under)
+            .map_err(|error| $crate::ports::StoreError::Refused(error.to_string()))?;
         sqlx::query("UPDATE audit_head SET hash = $1 WHERE one = 1")
             .bind(row.hash.as_slice())
             .execute(&mut *$tx)

@@ -245,6 +245,19 @@ pub fn sql(database: &Path, statements: &[&'static str]) {
     });
 }
 
+/// How many rows a table of a SQLite file has.
+pub fn count(database: &Path, table: &'static str) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        let (rows,): (i64,) = sqlx::query_as(statement).fetch_one(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        rows
+    })
+}
+
 /// A running server, ended with the test.
 pub struct Server {
     child: Child,

@@ -46,11 +46,11 @@ fn key(spec: KeySpec, state: KeyState, created_at: Timestamp) -> (Key, Sealed) {
     (key, made.sealed)
 }
 
-fn pending(now: Timestamp) -> (Key, Sealed) {
+pub(super) fn pending(now: Timestamp) -> (Key, Sealed) {
     key(KeySpec::Ed25519, KeyState::Pending { usable_from: now }, now)
 }
 
-fn inserting(now: Timestamp, keys: Vec<(Key, Sealed)>) -> KeyChange {
+pub(super) fn inserting(now: Timestamp, keys: Vec<(Key, Sealed)>) -> KeyChange {
     KeyChange { acted_at: now, insert: keys, update: Vec::new() }
 }
 
@@ -65,7 +65,7 @@ async fn load(store: &SqlStore) -> StoredKeys {
 
 async fn a_table_that_never_had_a_key_is_empty_and_of_version_0(database: &Database) {
     let store = database.open().await;
-    let empty = StoredKeys { table: KeyTable::default(), sealed: Vec::new(), now: database.now() };
+    let empty = StoredKeys { table: KeyTable::default(), sealed: Vec::new(), sealed_under: None, now: database.now() };
     assert_eq!(load(&store).await, empty);
     assert_eq!(store.master_key_ids().await.unwrap(), Vec::<String>::new());
 }

@@ -1,0 +1,10 @@
+-- Who serves, and which master keys each has at hand. A replica says so every few seconds; one that was not heard of for
+-- longer is gone.
+CREATE TABLE replicas (
+    id              TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    host            TEXT COLLATE "C" NOT NULL,
+    version         TEXT COLLATE "C" NOT NULL,
+    master_key_ids  TEXT COLLATE "C" NOT NULL,
+    started_at      BIGINT           NOT NULL,
+    seen_at         BIGINT           NOT NULL
+);
