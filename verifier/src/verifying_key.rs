@@ -53,7 +53,9 @@ impl VerifyingKey {
     }
 
     /// Checks `signature` over `message`. ECDSA signatures are `r || s` of fixed length
-    /// ([RFC 7518 §3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)), never DER.
+    /// ([RFC 7518 §3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)), never DER. Ed25519 signatures have S below
+    /// the order of the group, and are judged without the cofactor
+    /// ([RFC 8032 §5.1.7](https://www.rfc-editor.org/rfc/rfc8032#section-5.1.7)).
     ///
     /// # Errors
     /// When the signature does not verify.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod claims;
+mod ed25519;
 mod issuer;
 mod keys;
 mod kinds;
