@@ -2,21 +2,40 @@
 
 use super::output::plain;
 use super::{Failure, Installation};
-use crate::clients::{Client, ClientStore, Resource, ResourceId, ResourceStore};
+use crate::clients::{Client, Resource, ResourceId, ResourceStore};
+use crate::ports::StoreError;
 
 const PAGE: u32 = 500;
 
-/// Every client, by ascending identifier.
-pub(super) async fn clients(Installation { store, .. }: &Installation) -> Result<Vec<Client>, Failure> {
-    let mut clients: Vec<Client> = Vec::new();
+/// A client whose row can't be read.
+pub(super) struct DamagedClient {
+    pub(super) id: String,
+    pub(super) why: StoreError,
+}
+
+/// Every client that can be read, and every other, each by ascending identifier.
+pub(super) async fn all_clients(at: &Installation) -> Result<(Vec<Client>, Vec<DamagedClient>), Failure> {
+    let (mut clients, mut damaged) = (Vec::new(), Vec::new());
+    let mut last = String::new();
     loop {
-        let page = store.list_clients(clients.last().map(|client| &client.id), PAGE).await?;
+        let page = at.store.stored_clients(&last, PAGE).await?;
         let is_last = page.len() < PAGE as usize;
-        clients.extend(page);
+        for (id, client) in page {
+            last.clone_from(&id);
+            match client {
+                Ok(client) => clients.push(client),
+                Err(why) => damaged.push(DamagedClient { id, why }),
+            }
+        }
         if is_last {
-            return Ok(clients);
+            return Ok((clients, damaged));
         }
     }
+}
+
+/// Every client that can be read: one that is damaged is nobody's business but its own.
+pub(super) async fn clients(at: &Installation) -> Result<Vec<Client>, Failure> {
+    Ok(all_clients(at).await?.0)
 }
 
 /// Every resource, the reserved one first.

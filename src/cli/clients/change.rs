@@ -5,8 +5,8 @@ use serde_json::json;
 use super::view::ClientView;
 use super::{Context, Failure, Installation, called, find, input};
 use crate::audit::Act;
-use crate::clients::{AdministrationError, Client, ClientAuthentication, ClientMetadata, Request};
-use crate::ports::Timestamp;
+use crate::clients::{AdministrationError, Client, ClientAuthentication, ClientId, ClientMetadata, Request};
+use crate::ports::{StoreError, Timestamp};
 
 /// Stores what `change` makes of the client `id` at the store's time, and returns both that and what `change` has to
 /// tell. A change that another process came before is made to the newer version.
@@ -68,15 +68,23 @@ pub(super) async fn enable(
 }
 
 pub(super) async fn delete(context: &Context, installation: &Installation, id: &str, yes: bool) -> Result<(), Failure> {
-    let client = find::by_id(installation, id).await?;
-    let called = called(client.id.as_str(), &client.name);
+    let (id, called) = match find::by_id(installation, id).await {
+        Ok(client) => (client.id.clone(), called(client.id.as_str(), &client.name)),
+        // Whatever else is known of it, it can go.
+        Err(Failure::Store(StoreError::Corrupt { .. })) => {
+            let id = ClientId::parse(id).map_err(Failure::refused)?;
+            let called = format!("`{id}`, whose row is damaged,");
+            (id, called)
+        }
+        Err(other) => return Err(other),
+    };
     input::confirm(yes, &format!("Delete the client {called}?"))?;
-    let deleting = async |request: Request<'_>| installation.administration.delete_client(request, &client.id).await;
+    let deleting = async |request: Request<'_>| installation.administration.delete_client(request, &id).await;
     match context.requesting(deleting).await {
         // Deleted by someone else meanwhile: it is gone as was asked.
         Ok(()) | Err(AdministrationError::Absent) => {}
         Err(other) => return Err(other.into()),
     }
-    let result = json!({ "client_id": client.id.as_str(), "deleted": true });
+    let result = json!({ "client_id": id.as_str(), "deleted": true });
     Ok(context.output.result(&result, |_| format!("The client {called} is deleted."))?)
 }

@@ -11,7 +11,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::{plain, table};
-use super::{Context, Failure, Installation, input, registry};
+use super::registry::{self, DamagedClient};
+use super::{Context, Failure, Installation, input};
 use crate::clients::ClientMetadata;
 
 use view::ClientView;
@@ -25,9 +26,12 @@ pub(super) enum Verb {
     #[command(after_help = create::HELP)]
     Create(Box<create::Arguments>),
     /// List the clients.
-    #[command(
-        after_help = "Examples:\n  signet clients list\n  signet clients list --json | jq -r '.clients[].client_id'"
-    )]
+    #[command(after_help = "\
+Examples:
+  signet clients list
+  signet clients list --json | jq -r '.clients[].client_id'
+
+Clients that can't be read are named on standard error; the exit code is 1 then.")]
     List,
     /// Show one client, without its secrets.
     #[command(after_help = "\
@@ -109,16 +113,24 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
     let now = installation.now().await?;
     let issuer = &installation.settings.issuer;
-    let clients = registry::clients(installation).await?;
+    let (clients, damaged) = registry::all_clients(installation).await?;
     let views: Vec<_> = clients.iter().map(|client| ClientView::of(client, issuer, now)).collect();
-    context.output.result(&json!({ "clients": views }), |_| {
-        if views.is_empty() {
+    let ids: Vec<_> = damaged.iter().map(|client| client.id.as_str()).collect();
+    context.output.result(&json!({ "clients": views, "damaged": ids }), |_| {
+        if views.is_empty() && damaged.is_empty() {
             return "There are no clients: `signet clients create` registers one.".to_owned();
         }
         let rows: Vec<_> = views.iter().map(ClientView::row).collect();
         table(["CLIENT", "NAME", "STATE", "AUTHENTICATION", "ACCESS"], &rows)
     })?;
-    Ok(())
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let sentence = |client: &DamagedClient| format!("`{}` ({})", plain(&client.id), plain(&client.why.to_string()));
+    Err(Failure::Refused(format!(
+        "not listed, because they can't be read: {}: restore them from a backup, or delete them",
+        damaged.iter().map(sentence).collect::<Vec<_>>().join(", ")
+    )))
 }
 
 async fn show(context: &Context, installation: &Installation, id: &str, metadata: bool) -> Result<(), Failure> {

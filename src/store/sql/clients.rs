@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 
 use super::changes::CLIENT;
-use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_rows, store_error};
+use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error};
 use crate::audit::Entry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
@@ -252,6 +253,29 @@ impl SqlStore {
         .await
     }
 
+    /// Up to `limit` clients by ascending identifier, from the one after `after` on: what can be read of them, and an
+    /// error for each that is damaged.
+    pub async fn stored_clients(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<(String, Result<Client, StoreError>)>, StoreError> {
+        self.bounded(async {
+            on_pool!(self, |pool| {
+                let rows = sqlx::query(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await;
+                let rows = rows.map_err(store_error)?;
+                let clients = read_each(&rows, "client")
+                    .into_iter()
+                    .map(|row| row.and_then(<Client as TryFrom<ClientRow>>::try_from));
+                rows.iter()
+                    .zip(clients)
+                    .map(|(row, client)| Ok((row.try_get(0).map_err(store_error)?, client)))
+                    .collect()
+            })
+        })
+        .await
+    }
+
     /// The clients that still have a secret of the first start, valid or not.
     pub async fn clients_of_first_start(&self) -> Result<Vec<ClientId>, StoreError> {
         self.bounded(async {
@@ -306,15 +330,8 @@ impl ClientStore for SqlStore {
     }
 
     async fn list_clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, StoreError> {
-        self.bounded(async {
-            let after = after.map(ClientId::as_str).unwrap_or_default();
-            let rows: Vec<ClientRow> = on_pool!(self, |pool| {
-                let rows = sqlx::query(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await;
-                read_rows(&rows.map_err(store_error)?, "client")?
-            });
-            rows.into_iter().map(Client::try_from).collect()
-        })
-        .await
+        let stored = self.stored_clients(after.map(ClientId::as_str).unwrap_or_default(), limit).await?;
+        stored.into_iter().map(|(_, client)| client).collect()
     }
 
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError> {

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::{Value, json};
 
-use super::home::Home;
+use super::home::{Home, sql};
 
 const ACCESS: &str = "https://orders.example=orders:read";
 
@@ -168,4 +168,29 @@ fn changes_at_the_same_time_all_succeed() {
         assert_eq!(secrets.len(), 6);
     });
     assert_eq!(home.json(&["clients", "show", "shop"])["secrets"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_damaged_client_is_named_beside_the_list_of_the_others_and_can_be_deleted() {
+    let home = home_with_orders();
+    for id in ["shop", "zoo"] {
+        home.run(&["clients", "create", "--id", id, "--access", ACCESS]).ok();
+    }
+    let telepathy = "UPDATE clients SET grant_types = 'telepathy' WHERE client_id = 'shop'";
+    sql(&home.path("data/signet.db"), &[telepathy]);
+    let listed = home.changes_nothing(&["clients", "list"]);
+    assert!(listed.code == 1 && listed.out.contains("zoo") && !listed.out.contains("shop"), "{}", listed.out);
+    assert!(listed.err.contains("`shop`") && listed.err.contains("telepathy"), "{}", listed.err);
+    let listed = home.run(&["clients", "list", "--json"]);
+    let json: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!((listed.code, &json["damaged"], json["clients"].as_array().unwrap().len()), (1, &json!(["shop"]), 2));
+
+    // Others go on, and who looks for another is not stopped by it.
+    home.changes_nothing(&["clients", "show", "shop"]).refused(1, &["shop", "telepathy"]);
+    home.changes_nothing(&["clients", "show", "zo"]).refused(1, &["did you mean `zoo`"]);
+    home.run(&["clients", "roll-secret", "--admin"]).ok();
+    home.run(&["resources", "show", "https://orders.example"]).ok();
+    home.run(&["clients", "delete", "shop", "--yes"]).ok();
+    home.run(&["clients", "list"]).ok();
+    home.changes_nothing(&["clients", "show", "shop"]).refused(1, &["no client"]);
 }
