@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpServer;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer};
 
 use super::tls::{self, Certificate, End};
 use super::{StartError, name};
@@ -144,7 +144,7 @@ fn server(
 ) -> Result<(Server, Option<Certificate>), StartError> {
     let BoundListener { socket, address, certificate } = bound;
     let routes = Arc::clone(http);
-    let server = HttpServer::new(move || App::new().configure(|config| http::configure(config, &routes, listener)))
+    let server = HttpServer::new(move || http::routes(Arc::clone(&routes), listener))
         .workers(workers)
         .max_connections(settings.public.max_connections)
         // Handshakes in progress have no limit of their own: a few hundred silent clients would fill it, and hold up

@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
-use actix_web::dev;
+use actix_web::dev::{self, RequestHead};
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{HttpRequest, HttpResponse};
 
 use super::Limits;
 use super::error::Refused;
@@ -30,9 +30,9 @@ impl RequestBody {
     }
 
     /// Reads it to its end, or says why not.
-    pub(super) async fn read(&mut self, request: &HttpRequest, limits: Limits) -> Result<Bytes, Refused> {
+    pub(super) async fn read(&mut self, head: &RequestHead, limits: Limits) -> Result<Bytes, Refused> {
         // A body that says how long it is, and is too long, is refused before any of it is read.
-        let announced = request.headers().get(CONTENT_LENGTH);
+        let announced = head.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limits.body as u64) {
             return Err(Refused::BodyTooLarge);
@@ -75,8 +75,8 @@ impl RequestBody {
     ///
     /// The server reads a chunked body that nobody holds any more to its end, and waits for that end without limit. One
     /// that is still held when the answer has been sent makes it close the connection instead.
-    pub(super) fn end_with(self, request: &HttpRequest, response: HttpResponse) -> HttpResponse {
-        if self.ended || !request.headers().contains_key(TRANSFER_ENCODING) {
+    pub(super) fn end_with(self, head: &RequestHead, response: HttpResponse) -> HttpResponse {
+        if self.ended || !head.headers().contains_key(TRANSFER_ENCODING) {
             return response;
         }
         response.map_body(|_, body| BoxBody::new(Holding { body, _unread: self }))

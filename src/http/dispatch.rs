@@ -3,13 +3,14 @@
 //! Guarantees: nothing of actix-web chooses or rewrites a path; no endpoint runs before [`Dispatch::run`] has looked at
 //! who may call it; the log names routes as the table has them, never what was sent.
 
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
-use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
+use actix_http::Request;
+use actix_web::HttpResponse;
+use actix_web::dev::{AppConfig, RequestHead, Service, ServiceFactory, fn_service};
 use actix_web::http::header::HeaderValue;
-use actix_web::web::ServiceConfig;
 
 use super::answer::Answer;
 use super::body::RequestBody;
@@ -21,13 +22,23 @@ use super::table::{Access, Endpoint, Listener, Route, table};
 use super::{Http, discovery, health, meter, oauth};
 use crate::ports::Timestamp;
 
-/// Serves the routes of one listener, in place of actix-web's own router.
-pub fn configure(config: &mut ServiceConfig, http: &Arc<Http>, listener: Listener) {
-    let dispatch = Rc::new(Dispatch::new(Arc::clone(http), listener));
-    config.default_service(fn_service(move |request: ServiceRequest| {
+/// The routes of one listener, for an `HttpServer` in place of an `App`.
+pub fn routes(
+    http: Arc<Http>,
+    listener: Listener,
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = HttpResponse,
+    Error = Infallible,
+    InitError = (),
+    Service = impl Service<Request, Response = HttpResponse, Error = Infallible, Future = impl Sized + 'static> + 'static,
+> {
+    let dispatch = Rc::new(Dispatch::new(http, listener));
+    fn_service(move |request: Request| {
         let dispatch = Rc::clone(&dispatch);
         async move { Ok(dispatch.respond(request).await) }
-    }));
+    })
 }
 
 /// The routes of a listener. Each worker has its own.
@@ -62,33 +73,32 @@ impl Dispatch {
         }
     }
 
-    async fn respond(&self, request: ServiceRequest) -> ServiceResponse {
+    async fn respond(&self, request: Request) -> HttpResponse {
         let envelope = Envelope::open(&self.http);
-        let (request, payload) = request.into_parts();
+        let (head, payload) = request.into_parts();
         let mut body = RequestBody::new(payload);
-        let found = self.paths.find(request.path());
+        let found = self.paths.find(head.uri.path());
         let served = found.as_ref().and_then(|found| self.served.get(found.place));
         let (route, answer) = match (served, &found) {
             (Some(served), Some(found)) => {
-                (served.path.as_str(), self.answer(served, found, &request, &mut body, envelope.now).await)
+                (served.path.as_str(), self.answer(served, found, &head, &mut body, envelope.now).await)
             }
             _ => (NO_ROUTE, Refused::NotFound.answer(false)),
         };
         let meter = found.and_then(|found| self.meters.get(found.place)).unwrap_or(&self.unrouted);
-        let response = envelope.close(&self.http, Landed { route, meter: &**meter }, &request, body, answer);
-        ServiceResponse::new(request, response)
+        envelope.close(&self.http, Landed { route, meter: &**meter }, &head, body, answer)
     }
 
     async fn answer(
         &self,
         served: &Served,
         found: &Found,
-        request: &HttpRequest,
+        head: &RequestHead,
         body: &mut RequestBody,
         now: Timestamp,
     ) -> Answer {
-        match served.by_method(request.method().as_str()) {
-            Method::Row(row) => self.run(row, found, request, body, now).await,
+        match served.by_method(head.method.as_str()) {
+            Method::Row(row) => self.run(row, found, head, body, now).await,
             Method::Preflight => discovery::preflight(no_content()),
             Method::Unknown => method_not_allowed(&served.allow, served.speaks_oauth()),
         }
@@ -100,7 +110,7 @@ impl Dispatch {
         &self,
         row: &Route,
         _found: &Found,
-        request: &HttpRequest,
+        head: &RequestHead,
         body: &mut RequestBody,
         now: Timestamp,
     ) -> Answer {
@@ -110,29 +120,29 @@ impl Dispatch {
             // Its credentials may stand in the body, which the endpoint reads.
             Access::Client => {}
         }
-        row.endpoint.answer(&self.http, request, body, now).await
+        row.endpoint.answer(&self.http, head, body, now).await
     }
 }
 
 impl Endpoint {
-    async fn answer(self, http: &Http, request: &HttpRequest, body: &mut RequestBody, now: Timestamp) -> Answer {
+    async fn answer(self, http: &Http, head: &RequestHead, body: &mut RequestBody, now: Timestamp) -> Answer {
         match self {
-            Self::Jwks => http.keys.answer(request.headers(), now),
+            Self::Jwks => http.keys.answer(head.headers(), now),
             Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
             Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
             Self::Metrics => meter::page(&*http.meter),
             // In a box of its own: what waits for nothing shall not pay for the room that this takes.
-            Self::Token => Box::pin(token(http, request, body)).await,
+            Self::Token => Box::pin(token(http, head, body)).await,
         }
     }
 }
 
-async fn token(http: &Http, request: &HttpRequest, body: &mut RequestBody) -> Answer {
-    match body.read(request, http.limits).await {
+async fn token(http: &Http, head: &RequestHead, body: &mut RequestBody) -> Answer {
+    match body.read(head, http.limits).await {
         // The body may have taken its time: a token is of the moment at which it is complete.
-        Ok(body) => oauth::token::token(http, request, &body, http.clock.now()).await,
+        Ok(body) => oauth::token::token(http, head, &body, http.clock.now()).await,
         Err(refused) => oauth::token::unread(http, refused),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use actix_web::HttpResponse;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderValue;
-use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use super::Http;
@@ -70,12 +71,12 @@ impl Envelope {
         self,
         http: &Http,
         landed: Landed<'_>,
-        request: &HttpRequest,
+        head: &RequestHead,
         body: RequestBody,
         mut answer: Answer,
     ) -> HttpResponse {
         let note = std::mem::take(&mut answer.note);
-        let (method, took) = (meter::place(request.method()), self.started.elapsed());
+        let (method, took) = (meter::place(&head.method), self.started.elapsed());
         landed.meter.answered(method, answer.status.as_u16(), took);
         let mut digits = [0; 32];
         let request_id: &str = self.request_id.as_simple().encode_lower(&mut digits);
@@ -87,7 +88,7 @@ impl Envelope {
                 route: landed.route,
                 status: answer.status.as_u16(),
                 micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                peer: request.peer_addr().map(|address| address.ip()),
+                peer: head.peer_addr.map(|address| address.ip()),
                 client: note.client.as_deref(),
                 error: note.error,
                 detail: note.detail.as_deref(),
@@ -95,6 +96,6 @@ impl Envelope {
         }
         // Hexadecimal digits: always a header's value.
         let id = HeaderValue::from_str(request_id).unwrap_or_else(|_| HeaderValue::from_static("-"));
-        body.end_with(request, answer.respond(id, http.over_tls))
+        body.end_with(head, answer.respond(id, http.over_tls))
     }
 }

@@ -25,7 +25,7 @@ use crate::grants::Services;
 use crate::ports::Clock;
 
 pub use discovery::{Metadata, PublishedKeys};
-pub use dispatch::configure;
+pub use dispatch::routes;
 pub use envelope::{AccessLine, AccessLog};
 pub use error::OAUTH_ERRORS;
 pub use health::{Check, Readiness};

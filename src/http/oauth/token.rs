@@ -1,6 +1,6 @@
 //! `POST /oauth2/token` ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::header::CONTENT_TYPE;
 
 use crate::clients::{AuthenticatedClient, GrantType};
@@ -21,9 +21,9 @@ struct Known {
 }
 
 /// Answers a token request; an error is an answer too.
-pub(in crate::http) async fn token(http: &Http, request: &HttpRequest, body: &[u8], now: Timestamp) -> Answer {
+pub(in crate::http) async fn token(http: &Http, head: &RequestHead, body: &[u8], now: Timestamp) -> Answer {
     let mut known = Known::default();
-    let mut answer = match grant(http, request, body, now, &mut known).await {
+    let mut answer = match grant(http, head, body, now, &mut known).await {
         Ok(token) => success(&token),
         Err(error) => {
             if let Some(reason) = error.refusal() {
@@ -46,17 +46,17 @@ pub(in crate::http) fn unread(http: &Http, refused: Refused) -> Answer {
 
 async fn grant(
     http: &Http,
-    request: &HttpRequest,
+    head: &RequestHead,
     body: &[u8],
     now: Timestamp,
     known: &mut Known,
 ) -> Result<TokenAnswer, OAuthError> {
-    require_form(request)?;
+    require_form(head)?;
     let form = Parameters::parse(body, grants::is_repeatable)?;
     let named = form.get("grant_type");
     let grant = named.and_then(grants::find);
     known.grant = grant.map(|grant| grant.kind);
-    let basic = basic(request.headers())?;
+    let basic = basic(head.headers())?;
     let presented = presented(basic.as_ref(), &form)?;
     let client = known.client.insert(http.authenticator.authenticate(presented, now).await?);
     if named.is_none() {
@@ -72,8 +72,8 @@ async fn grant(
     Ok(token)
 }
 
-fn require_form(request: &HttpRequest) -> Result<(), OAuthError> {
-    let value = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+fn require_form(head: &RequestHead) -> Result<(), OAuthError> {
+    let value = head.headers().get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
     if essence.trim_ascii().eq_ignore_ascii_case(FORM) { Ok(()) } else { Err(OAuthError::NotAForm) }
 }
