@@ -77,7 +77,8 @@ fn rendered(key: &Key, name: Ed25519Name) -> Value {
 pub struct Ring {
     table: KeyTable,
     signers: [Option<Arc<SigningKey>>; Algorithm::ALL.len()],
-    /// The successors, opened so that a damaged one is noticed before it is needed.
+    /// Those that are published and do not sign. Opened too: a damaged successor is noticed before it is needed, and a key
+    /// that somebody else put into the table, whose private half is not under the master key, is never published.
     standby: Vec<SigningKey>,
     jwks: Arc<Jwks>,
 }
@@ -90,12 +91,11 @@ impl Ring {
         Self { table: KeyTable::default(), signers: [const { None }; Algorithm::ALL.len()], standby: Vec::new(), jwks }
     }
 
-    /// Makes a ring of what is stored. What signs and what is to sign next is opened; a key that
-    /// `previous` has parsed is not parsed again.
+    /// Makes a ring of what is stored. Every published key is opened; one that `previous` has parsed is not parsed again.
     ///
     /// # Errors
-    /// When any published key is not what its row says, or one that signs can't be opened. No ring comes out without
-    /// it: a verifier or a client would be without a key that it needs.
+    /// When any published key is not what its row says or can't be opened. No ring comes out without it: a verifier or a
+    /// client would be without a key that it needs.
     pub fn open(
         stored: &StoredKeys,
         masters: &MasterKeys,
@@ -108,9 +108,6 @@ impl Ring {
         let mut standby = Vec::new();
         for key in &published {
             check_public(key)?;
-            if matches!(key.state, KeyState::Retiring { .. }) {
-                continue;
-            }
             let signer = match previous.and_then(|ring| ring.renewed(key, name)) {
                 Some(signer) => signer,
                 None => open_signer(stored, key, masters, name)?,

@@ -271,6 +271,22 @@ fn a_successor_that_can_not_be_opened_is_noticed_before_it_is_needed() {
 }
 
 #[test]
+fn a_key_that_a_writer_of_the_database_put_in_is_never_published() {
+    let stranger = es256();
+    for state in
+        [ACTIVE, KeyState::Pending { usable_from: NOW }, KeyState::Retiring { since: NOW, until: NOW.plus(LEASE) }]
+    {
+        let mut snapshot = stored(&[(&es256(), ACTIVE), (&stranger, state)]);
+        assert!(open(&snapshot, None).is_ok());
+        // The public half alone, and a private half that was sealed for another row.
+        let (ours, theirs) = (snapshot.sealed[0].1.clone(), snapshot.sealed.pop().unwrap());
+        assert_eq!(open(&snapshot, None).map(|_| ()).unwrap_err(), KeyError::Missing(stranger.kid.clone()));
+        snapshot.sealed.push((theirs.0, ours));
+        assert!(matches!(open(&snapshot, None).map(|_| ()), Err(KeyError::Sealed { .. })));
+    }
+}
+
+#[test]
 fn the_ring_signs_within_its_lease_only_and_publishes_always() {
     let ring = KeyRing::new(&policy());
     let signer = |now| ring.signer(Algorithm::Es256, now).map(|key| key.kid().clone());
