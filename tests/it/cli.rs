@@ -10,7 +10,7 @@ mod clients;
 mod config;
 mod health;
 mod help;
-mod home;
+pub mod home;
 mod keys;
 mod reseal;
 mod resources;

@@ -6,6 +6,10 @@
 
 mod compose;
 mod image;
+mod layout;
+mod nginx;
+mod restore;
+mod runbooks;
 mod unit;
 
 use std::fs;
@@ -19,6 +23,13 @@ fn workspace() -> PathBuf {
 /// A file of the project.
 fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The block of docs/operations.md that is marked so.
+fn block(mark: &str) -> String {
+    let paper = read("docs/operations.md");
+    let (_, rest) = paper.split_once(&format!("<!-- deployment: {mark} -->\n```sh\n")).expect(mark);
+    rest.split("```").next().unwrap().to_owned()
 }
 
 /// The default of a setting, as the reference has it.

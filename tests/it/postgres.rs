@@ -8,7 +8,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,6 +79,11 @@ impl Postgres {
         String::from_utf8(answer.stdout).expect("UTF-8").trim_end().to_owned()
     }
 
+    /// Where psql and its kin are.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     fn url(&self, database: &str) -> String {
         format!("{}{database}", self.base)
     }
@@ -94,7 +99,6 @@ impl Drop for Postgres {
 
 mod tests {
     use std::net::TcpStream;
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;

@@ -1,11 +1,18 @@
 //! docker-compose.yml, as Debian's docker-compose understands it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::{default_of, printed, read, workspace};
 
 /// The services with what each has, from the file as docker-compose writes it out: two spaces a level, sorted.
-fn services() -> BTreeMap<String, String> {
+fn services() -> &'static BTreeMap<String, String> {
+    static SERVICES: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    SERVICES.get_or_init(written_out)
+}
+
+fn written_out() -> BTreeMap<String, String> {
     let written = printed("docker-compose", "docker-compose", &["--file", "docker-compose.yml", "config"]);
     let mut services: BTreeMap<String, String> = BTreeMap::new();
     let (mut within, mut current) = (false, String::new());
@@ -33,6 +40,17 @@ fn under<'a>(service: &'a str, key: &str) -> Vec<&'a str> {
     lines.take_while(|line| line.starts_with(['-', ' '])).map(entry).collect()
 }
 
+/// The environment that the file gives a service.
+pub(super) fn environment(service: &str) -> Vec<(String, String)> {
+    let pairs = under(&services()[service], "environment").into_iter().map(|line| line.split_once(": ").unwrap());
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The arguments that the file gives a service.
+pub(super) fn command(service: &str) -> Vec<String> {
+    under(&services()[service], "command").into_iter().map(str::to_owned).collect()
+}
+
 #[test]
 fn debians_docker_compose_takes_it_and_it_has_two_replicas() {
     let services = services();
@@ -49,9 +67,9 @@ fn debians_docker_compose_takes_it_and_it_has_two_replicas() {
 fn every_service_is_an_ordinary_user_that_may_do_and_write_nothing() {
     for (name, service) in services() {
         assert!(service.lines().any(|line| line == "read_only: true"), "{name}");
-        assert_eq!(under(&service, "cap_drop"), ["ALL"], "{name}");
-        assert_eq!(under(&service, "security_opt"), ["no-new-privileges:true"], "{name}");
-        assert!(under(&service, "tmpfs").iter().any(|line| line.starts_with("/tmp:")), "{name}");
+        assert_eq!(under(service, "cap_drop"), ["ALL"], "{name}");
+        assert_eq!(under(service, "security_opt"), ["no-new-privileges:true"], "{name}");
+        assert!(under(service, "tmpfs").iter().any(|line| line.starts_with("/tmp:")), "{name}");
         for never in ["cap_add", "privileged", "network_mode", "pid:", "docker.sock"] {
             assert!(!service.contains(never), "{name}: {never}");
         }
@@ -69,12 +87,12 @@ fn only_nginx_is_reachable_and_only_on_this_machine_unless_asked() {
     let public = default_of("public", "bind").rsplit(':').next().unwrap().to_owned();
     let admin = default_of("admin", "bind").rsplit(':').next().unwrap().to_owned();
     for (name, service) in services() {
-        let ports = under(&service, "ports");
+        let ports = under(service, "ports");
         let expected = if name == "nginx" { vec![format!("127.0.0.1:{public}:{public}/tcp")] } else { Vec::new() };
         assert_eq!(ports, expected, "{name}");
         assert!(!service.contains(&admin), "{name} names the admin listener");
         // The database is in a network that has no way out, and nginx is not in it.
-        let in_database = under(&service, "networks").iter().any(|line| line.starts_with("database"));
+        let in_database = under(service, "networks").iter().any(|line| line.starts_with("database"));
         assert_eq!(in_database, name != "nginx", "{name}");
     }
     let file = read("docker-compose.yml");
@@ -138,4 +156,24 @@ fn nginx_is_given_the_file_that_is_tested_and_finds_each_replica_though_it_be_aw
     let nginx = read("docs/operations/nginx.conf");
     let upstream = nginx.lines().filter_map(|line| line.trim().strip_prefix("server ")?.split([':', ' ']).next());
     assert_eq!(upstream.filter(|word| *word != "{").collect::<Vec<_>>(), ["signet-1", "signet-2"]);
+}
+
+#[test]
+fn nginx_repeats_no_post_keeps_no_answer_and_is_as_strict_as_signet() {
+    let nginx = read("docs/operations/nginx.conf");
+    let lines = nginx.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let directives: Vec<Vec<&str>> =
+        lines.map(|line| line.trim_end_matches(';').split_whitespace().collect()).collect();
+    let values =
+        |name: &str| directives.iter().filter(|words| words[0] == name).map(|words| &words[1..]).collect::<Vec<_>>();
+    assert_eq!(values("proxy_next_upstream"), [["error", "timeout", "http_502", "http_504"]]);
+    // A key set kept here as well would be older than rotation allows for.
+    assert!(directives.iter().all(|words| !words[0].starts_with("proxy_cache")));
+    let kilobytes: u32 = values("client_max_body_size")[0][0].strip_suffix('k').unwrap().parse().unwrap();
+    assert_eq!(kilobytes * 1024, default_of("public", "body_limit").parse::<u32>().unwrap());
+    // The first is for clients; towards Signet it is nginx that closes first.
+    let idle: u64 = values("keepalive_timeout")[1][0].strip_suffix('s').unwrap().parse().unwrap();
+    assert!(Duration::from_secs(idle) < signet::config::parse_span(&default_of("public", "keep_alive")).unwrap());
+    assert_eq!(values("client_header_timeout"), [[default_of("public", "header_timeout").as_str()]]);
+    assert!(!values("limit_conn").is_empty());
 }

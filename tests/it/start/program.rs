@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,16 @@ pub struct Ended {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
+}
+
+impl Ended {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 impl Program {
@@ -75,12 +85,18 @@ impl Program {
 
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).output().unwrap();
-        Ended {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ended::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs lines of a shell, for which `signet` and what is in the folder `tools` are on the path.
+    pub fn shell(&self, lines: &str, tools: &Path) -> Ended {
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", lines]).current_dir(self.folder.path()).env_clear();
+        let signet = Path::new(env!("CARGO_BIN_EXE_signet")).parent().unwrap();
+        let path = [signet, tools, Path::new("/usr/bin"), Path::new("/bin")];
+        command.env("PATH", std::env::join_paths(path).unwrap()).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ended::of(command.output().unwrap())
     }
 
     /// Starts the server without waiting for anything.
