@@ -164,9 +164,8 @@ mod tests {
 
     fn line(style: Style, level: Level, request: &AccessLine<'_>) -> String {
         let mut scratch = Scratch::default();
-        // A line of another sender and another second before.
-        scratch.write(style, Level::ERROR, &AccessLine { peer: None, ..*request });
-        scratch.write(style, level, &AccessLine { at: Timestamp::from_secs(7), ..*request });
+        // A line of another second and of nobody known stood there before.
+        scratch.write(style, Level::ERROR, &AccessLine { at: Timestamp::from_secs(7), peer: None, ..*request });
         scratch.write(style, level, request);
         scratch.line
     }
