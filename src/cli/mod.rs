@@ -80,7 +80,7 @@ enum Verb {
     /// Check the settings, or show each with its source.
     #[command(subcommand)]
     Config(config::Verb),
-    /// List, create and import signing keys.
+    /// List, create and import signing keys, and replace the master key over them.
     #[command(subcommand)]
     Keys(keys::Verb),
     /// Register and manage clients: who asks for tokens.
