@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use signet_verify::{Algorithm, PublicJwk, PublicKey};
 
+use super::history::History;
 use super::plan::Candidate;
 use super::states::{Key, KeyState, KeyTable, Kid, Origin, Purpose};
 use super::store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
@@ -46,6 +47,7 @@ pub(crate) fn key(seed: u64, algorithm: Algorithm, created: Timestamp) -> Key {
         longest_lifetime: Duration::from_secs(300),
         state: KeyState::Pending { usable_from: created },
         reason: String::new(),
+        history: History::default(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which key signs: the life of signing keys, their rotation, and the ring that signs and publishes.
 //!
-//! - [`states`]: what a key can be, and the steps between
+//! - [`states`] and [`history`]: what a key can be and has been, and the steps between
 //! - [`rotation`] and [`mod@plan`]: the pure sweep and the acts by hand, and the change that comes of them
+//! - [`timeline`]: what keys went through, and what they will go through of themselves
 //! - [`material`] and [`import`]: private keys, made here or read from PEM
 //! - [`signer`]: a key that signs, parsed once
 //! - [`ring`]: the snapshot that a replica signs with and publishes
@@ -12,6 +13,7 @@
 //! until the last token it signed has expired; every algorithm in use has one active key and one published
 //! successor; private keys leave this module sealed only.
 
+pub mod history;
 pub mod import;
 pub mod keeper;
 pub mod material;
@@ -22,7 +24,9 @@ pub mod schedule;
 pub mod signer;
 pub mod states;
 pub mod store;
+pub mod timeline;
 
+pub use history::{History, PastState, StateName};
 pub use import::{ImportRefused, import_pem};
 pub use keeper::{KeeperError, KeeperSettings, KeyKeeper};
 pub use material::{KeyError, NewKey, generate};
@@ -36,6 +40,7 @@ pub use schedule::next_rotation;
 pub use signer::{Ed25519Name, SigningError, SigningKey};
 pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
 pub use store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
+pub use timeline::{Foreseen, KeyTimeline, Milestone, Timeline, Transition, foresee, timeline};
 
 #[cfg(test)]
 mod acts_tests;
@@ -53,3 +58,5 @@ mod ring_tests;
 mod rotation_tests;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod timeline_tests;

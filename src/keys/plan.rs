@@ -5,6 +5,7 @@
 
 use signet_verify::{Algorithm, PublicJwk};
 
+use super::history::History;
 use super::rotation::{self, Action, Broken, Policy, Step};
 use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, TransitionRefused};
 use super::store::KeyChange;
@@ -158,6 +159,7 @@ impl<'a> Draft<'a> {
             longest_lifetime: self.policy.longest_lifetime,
             state,
             reason: reason.to_owned(),
+            history: History::default(),
         });
         Ok(())
     }

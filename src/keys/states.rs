@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use signet_verify::{Algorithm, PublicJwk};
 
+use super::history::{History, StateName};
 use crate::ports::Timestamp;
 
 /// The name of a key: its RFC 7638 thumbprint, 43 characters of base64url
@@ -216,16 +217,22 @@ pub enum KeyState {
 }
 
 impl KeyState {
+    /// The state without its facts.
+    #[must_use]
+    pub const fn bare(self) -> StateName {
+        match self {
+            Self::Pending { .. } => StateName::Pending,
+            Self::Active { .. } => StateName::Active,
+            Self::Retiring { .. } => StateName::Retiring,
+            Self::Retired { .. } => StateName::Retired,
+            Self::Compromised { .. } => StateName::Compromised,
+        }
+    }
+
     /// The stable text form of the state, without its facts.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending { .. } => "pending",
-            Self::Active { .. } => "active",
-            Self::Retiring { .. } => "retiring",
-            Self::Retired { .. } => "retired",
-            Self::Compromised { .. } => "compromised",
-        }
+        self.bare().name()
     }
 
     /// Whether the JWKS has the key.
@@ -301,6 +308,8 @@ pub struct Key {
     pub state: KeyState,
     /// Why it is in that state, for people.
     pub reason: String,
+    /// The states before that one.
+    pub history: History,
 }
 
 impl Key {
@@ -382,6 +391,8 @@ impl Key {
     }
 
     fn enter(mut self, state: KeyState, reason: &str) -> Self {
+        // A key waits from its publication on.
+        self.history.push(self.state.bare(), self.state.since().unwrap_or(self.published_at));
         self.state = state;
         reason.clone_into(&mut self.reason);
         self

@@ -15,3 +15,5 @@ mod sweep;
 pub use by_hand::{KeyAct, activate, add, compromise, may_fail_until, retire, rotate, rotate_now};
 pub use steps::{Action, Broken, Policy, Step, SweepRefused};
 pub use sweep::{invariant, next_due, sweep};
+
+pub(super) use sweep::counts_no_more;

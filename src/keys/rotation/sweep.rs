@@ -235,3 +235,12 @@ fn is_settling(table: &KeyTable, policy: &Policy, algorithm: Algorithm, now: Tim
 fn settled_at(key: &Key, policy: &Policy) -> Timestamp {
     key.published_at.plus(policy.propagation)
 }
+
+/// Whether the sweep will never look at `key` again from `now` on.
+pub(in crate::keys) fn counts_no_more(key: &Key, policy: &Policy, now: Timestamp) -> bool {
+    match key.state {
+        KeyState::Pending { .. } | KeyState::Active { .. } | KeyState::Retiring { .. } => false,
+        KeyState::Retired { .. } => settled_at(key, policy) <= now,
+        KeyState::Compromised { .. } => true,
+    }
+}

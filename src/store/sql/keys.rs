@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 use signet_verify::PublicJwk;
 
 use super::changes::KEYS;
@@ -10,23 +11,24 @@ use super::reseal::MASTER_KEY;
 use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, now_inside, read_rows, store_error};
 use crate::audit::Entry;
 use crate::keys::{
-    COMMIT_WITHIN, Commit, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, Purpose, StoredKeys,
+    COMMIT_WITHIN, Commit, History, Key, KeyChange, KeyState, KeyStore, KeyTable, Kid, Origin, PastState, Purpose,
+    StateName, StoredKeys,
 };
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;
 
 const RING: &str = "SELECT version, acted_at FROM key_rings WHERE purpose = $1";
 const LOAD: &str = "SELECT kid, algorithm, public_jwk, origin, state, state_since, state_until, reason, created_at, \
-                    published_at, longest_lifetime, master_key_id, sealed FROM keys WHERE purpose = $1 \
+                    published_at, longest_lifetime, history, master_key_id, sealed FROM keys WHERE purpose = $1 \
                     ORDER BY created_at, kid";
 const INSERT_RING: &str =
     "INSERT INTO key_rings (purpose, version, acted_at) VALUES ($1, 0, NULL) ON CONFLICT (purpose) DO NOTHING";
 const MOVE_RING: &str = "UPDATE key_rings SET version = version + 1, acted_at = $3 WHERE purpose = $1 AND version = $2";
 const INSERT: &str = "INSERT INTO keys (kid, purpose, algorithm, public_jwk, origin, state, state_since, state_until, \
-                      reason, created_at, published_at, longest_lifetime, master_key_id, sealed) \
-                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (kid) DO NOTHING";
+                      reason, created_at, published_at, longest_lifetime, history, master_key_id, sealed) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (kid) DO NOTHING";
 const UPDATE: &str = "UPDATE keys SET state = $3, state_since = $4, state_until = $5, reason = $6, published_at = $7, \
-                      longest_lifetime = $8 WHERE kid = $1 AND purpose = $2";
+                      longest_lifetime = $8, history = $9 WHERE kid = $1 AND purpose = $2";
 const ERASE: &str = "UPDATE keys SET sealed = NULL, master_key_id = NULL WHERE kid = $1";
 
 #[derive(sqlx::FromRow)]
@@ -42,6 +44,7 @@ struct KeyRow {
     created_at: i64,
     published_at: i64,
     longest_lifetime: i64,
+    history: String,
     master_key_id: Option<String>,
     sealed: Option<Vec<u8>>,
 }
@@ -69,10 +72,25 @@ fn state(name: &str, since: i64, until: Option<i64>) -> Option<KeyState> {
     })
 }
 
+/// The states that a key has left, as JSON: `[["pending", 1800000000000], …]`.
+fn history_column(key: &Key) -> String {
+    let past: Vec<_> = key.history.past().iter().map(|past| (past.state.name(), past.since.millis())).collect();
+    json!(past).to_string()
+}
+
+fn history(column: &str, state: KeyState) -> Option<History> {
+    let past: Vec<(String, i64)> = serde_json::from_str(column).ok()?;
+    let read = |(name, since): (String, i64)| {
+        Some(PastState { state: StateName::from_name(&name)?, since: Timestamp::from_millis(since) })
+    };
+    History::before(state.bare(), past.into_iter().map(read).collect::<Option<_>>()?)
+}
+
 impl KeyRow {
     fn key(&self, purpose: Purpose) -> Result<Key, String> {
         let public = self.public_jwk.as_deref().ok_or("it has no public half")?;
         let public = serde_json::from_str(public).map_err(|error| error.to_string())?;
+        let state = state(&self.state, self.state_since, self.state_until).ok_or("its state makes no sense")?;
         Ok(Key {
             kid: Kid::parse(&self.kid).ok_or("its kid is no thumbprint")?,
             purpose,
@@ -84,8 +102,9 @@ impl KeyRow {
             longest_lifetime: u64::try_from(self.longest_lifetime)
                 .map(Duration::from_millis)
                 .map_err(|_| "its longest lifetime is negative")?,
-            state: state(&self.state, self.state_since, self.state_until).ok_or("its state makes no sense")?,
+            state,
             reason: self.reason.clone(),
+            history: history(&self.history, state).ok_or("its history makes no sense")?,
         })
     }
 }
@@ -138,6 +157,7 @@ macro_rules! insert_key {
             .bind($key.created_at.millis())
             .bind($key.published_at.millis())
             .bind(lifetime_millis($key))
+            .bind(history_column($key))
             .bind(&$sealed.master_key_id)
             .bind(&$sealed.bytes)
             .execute(&mut *$tx)
@@ -162,6 +182,7 @@ macro_rules! update_key {
             .bind(&$key.reason)
             .bind($key.published_at.millis())
             .bind(lifetime_millis($key))
+            .bind(history_column($key))
             .execute(&mut *$tx)
             .await
             .map_err(store_error)?;

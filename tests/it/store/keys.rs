@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use signet::keys::{
-    COMMIT_WITHIN, Commit, Key, KeyChange, KeySpec, KeyState, KeyStore, KeyTable, Purpose, RsaBits, StoredKeys,
-    generate,
+    COMMIT_WITHIN, Commit, History, Key, KeyChange, KeySpec, KeyState, KeyStore, KeyTable, PastState, Purpose, RsaBits,
+    StateName, StoredKeys, generate,
 };
 use signet::ports::{StoreError, SystemEntropy, Timestamp};
 use signet::secret::{MasterKey, Sealed};
@@ -15,6 +15,7 @@ use super::{Database, at_once, contract, entry, head, refusal};
 contract! {
     a_table_that_never_had_a_key_is_empty_and_of_version_0,
     every_kind_of_key_comes_back_as_it_was_stored,
+    a_row_of_an_older_signet_has_an_empty_history_and_goes_on_from_what_is_known,
     a_raced_key_change_changes_nothing,
     a_key_change_that_was_decided_long_ago_changes_nothing,
     of_twenty_key_changes_at_once_one_wins_each_version,
@@ -42,6 +43,7 @@ fn key(spec: KeySpec, state: KeyState, created_at: Timestamp) -> (Key, Sealed) {
         longest_lifetime: Duration::from_millis(3_600_001),
         state,
         reason: "it's \"the\" first 🔑".to_owned(),
+        history: History::default(),
     };
     (key, made.sealed)
 }
@@ -100,6 +102,35 @@ async fn every_kind_of_key_comes_back_as_it_was_stored(database: &Database) {
     let after = load(&store).await;
     assert_eq!(after.table, KeyTable { version: 2, acted_at: Some(at(8)), keys: changed });
     assert_eq!(after.sealed, stored.sealed);
+    let was = |state, since| PastState { state, since };
+    let histories: Vec<_> = after.table.keys.iter().map(|key| key.history.past().to_vec()).collect();
+    assert_eq!(histories[0], [was(StateName::Active, at(1))]);
+    assert_eq!(histories[1], [was(StateName::Pending, at(1))]);
+    assert_eq!(histories[2..], [vec![], vec![], vec![]]);
+
+    // The history grows with the life of the key.
+    let compromised = after.table.keys[0].clone().compromise(at(9), "found on a stick").unwrap();
+    let update = KeyChange { acted_at: at(9), insert: Vec::new(), update: vec![compromised.clone()] };
+    done(&store, 2, &update).await;
+    assert_eq!(load(&store).await.table.keys[0], compromised);
+    assert_eq!(compromised.history.past(), [was(StateName::Active, at(1)), was(StateName::Retiring, at(8))]);
+}
+
+async fn a_row_of_an_older_signet_has_an_empty_history_and_goes_on_from_what_is_known(database: &Database) {
+    let store = database.open().await;
+    let now = database.now();
+    done(&store, 0, &inserting(now, vec![key(KeySpec::Ed25519, KeyState::Active { since: now }, now)])).await;
+    let columns = "kid, purpose, algorithm, public_jwk, origin, state, state_since, state_until, reason, created_at, \
+                   published_at, longest_lifetime, master_key_id, sealed";
+    database.sql(&format!("CREATE TABLE older AS SELECT {columns} FROM keys")).await;
+    database.sql("DELETE FROM keys").await;
+    database.sql(&format!("INSERT INTO keys ({columns}) SELECT {columns} FROM older")).await;
+    let older = load(&store).await.table.keys.remove(0);
+    assert_eq!(older.history, History::default());
+    let retiring = older.retire(now, now, "").unwrap();
+    done(&store, 1, &KeyChange { acted_at: now, insert: Vec::new(), update: vec![retiring] }).await;
+    let past = load(&store).await.table.keys.remove(0).history;
+    assert_eq!(past.past(), [PastState { state: StateName::Active, since: now }]);
 }
 
 async fn a_raced_key_change_changes_nothing(database: &Database) {
@@ -224,6 +255,10 @@ async fn a_damaged_row_is_named(database: &Database) {
         ("public_jwk", "'{'"),
         ("public_jwk", "'{\"kty\":\"oct\",\"k\":\"AA\"}'"),
         ("longest_lifetime", "-1"),
+        ("history", "''"),
+        ("history", "'[[\"asleep\",1]]'"),
+        ("history", "'[[\"active\",1]]'"),
+        ("history", "'[[\"pending\",1],[\"pending\",2]]'"),
         ("master_key_id", "NULL"),
         ("sealed", "NULL"),
     ];
