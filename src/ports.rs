@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -72,6 +73,46 @@ impl fmt::Display for Timestamp {
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+/// Not the text of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a moment is written in UTC as `2026-11-22T00:29:54Z`, with up to three digits after the second")]
+pub struct TimestampError;
+
+/// Reads `2026-11-22T00:29:54Z` or `2026-11-22T00:29:54.125Z`: of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) only
+/// UTC, and no leap second, so that a moment has one text a precision.
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let shape = |byte: &u8| if byte.is_ascii_digit() { b'0' } else { *byte };
+        let (whole, rest) = text.as_bytes().split_at_checked(19).ok_or(TimestampError)?;
+        if whole.iter().map(shape).ne(*b"0000-00-00T00:00:00") {
+            return Err(TimestampError);
+        }
+        let number = |digits: &[u8]| digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let millis = match rest {
+            b"Z" => 0,
+            [b'.', digits @ .., b'Z'] if (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+                number(digits) * [100, 10, 1][digits.len() - 1]
+            }
+            _ => return Err(TimestampError),
+        };
+        let [year, month, day] = [&whole[..4], &whole[5..7], &whole[8..10]].map(number);
+        let [hour, minute, second] = [&whole[11..13], &whole[14..16], &whole[17..]].map(number);
+        if hour > 23 || minute > 59 || second > 59 {
+            return Err(TimestampError);
+        }
+        // Days from a civil date, the way back from what Display does.
+        let shifted = if month > 2 { year } else { year - 1 };
+        let (era, year_of_era) = (shifted.div_euclid(400), shifted.rem_euclid(400));
+        let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+        let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+        let moment = Self(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + millis);
+        // A day that no calendar has comes out as another.
+        if moment.to_string().as_bytes()[..19] == *whole { Ok(moment) } else { Err(TimestampError) }
     }
 }
 
@@ -195,6 +236,42 @@ mod tests {
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(Timestamp::from_secs(secs).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_printed() {
+        for secs in [0, 951_782_400, 1_795_305_594, 4_107_542_399, 253_402_300_799, -86_400] {
+            let moment = Timestamp::from_secs(secs);
+            assert_eq!(moment.to_string().parse(), Ok(moment));
+        }
+        let moment = Timestamp::from_millis(1_795_305_594_120);
+        for text in ["2026-11-21T23:59:54.12Z", "2026-11-21T23:59:54.120Z"] {
+            assert_eq!(text.parse(), Ok(moment), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T23:59:54",
+            "2026-11-21t23:59:54z",
+            "2026-11-21 23:59:54Z",
+            "2026-11-21T23:59:54+00:00",
+            "2026-11-21T23:59:54.Z",
+            "2026-11-21T23:59:54.1234Z",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T23:60:00Z",
+            "2026-11-21T23:59:60Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-99-99T00:00:00Z",
+            "+026-11-21T23:59:54Z",
+            " 2026-11-21T23:59:54Z",
+            "2026-11-21T23:59:54Zé",
+            "2026-11-21T23:59:5éZ",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
         }
     }
 

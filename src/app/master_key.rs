@@ -12,6 +12,7 @@ use super::made::MadeKey;
 use super::{Parts, StartError};
 use crate::audit::Chain;
 use crate::config::Settings;
+use crate::http::Cursors;
 use crate::secret::{MasterKey, MasterKeys, SecretText};
 use crate::store::sql::SqlStore;
 
@@ -85,6 +86,11 @@ pub fn make_master_key(path: &Path, parts: &Parts) -> Result<String, StartError>
 /// The chain of the audit log under `masters`.
 pub(super) fn chain(masters: &MasterKeys) -> Result<Chain, StartError> {
     Chain::under(masters).map_err(|error| StartError::MasterKey(error.to_string()))
+}
+
+/// Cursors that every replica with one of `masters` takes.
+pub(super) fn cursors(masters: &MasterKeys) -> Result<Cursors, StartError> {
+    Cursors::under(masters).map_err(|error| StartError::MasterKey(error.to_string()))
 }
 
 /// Refuses master keys other than those that the stored keys are sealed under: what they would add to the audit log

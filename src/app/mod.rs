@@ -26,7 +26,7 @@ use tracing::info;
 use crate::clients::{Administration, AdministrationRules, AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
-use crate::http::{AccessLog, Http, Limits, Listener, Metadata, PublishedKeys};
+use crate::http::{AccessLog, Admin, Guard, Http, Limits, Listener, Metadata, PublishedKeys};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
@@ -327,9 +327,18 @@ fn compose(
         log: parts.log_losses.clone(),
         certificates,
     };
+    let admin = Admin {
+        guard: Guard::new(issuer, Arc::clone(&ring), Arc::clone(&directory)),
+        cursors: Arc::clone(&opened.cursors),
+        limits: Limits { body: Admin::BODY, body_time: settings.public.header_timeout },
+        administration: administration(settings, issuer, &opened.store, parts),
+        directory: Arc::clone(&directory),
+        audit: Arc::new(opened.store.clone()),
+    };
     Ok(Http {
         services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
+        admin,
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
         metadata: Metadata::new(issuer),
         readiness: Arc::clone(&opened.follower) as _,

@@ -14,6 +14,7 @@ use super::{Parts, StartError, master_key};
 use crate::audit::By;
 use crate::clients::Directory;
 use crate::config::Settings;
+use crate::http::Cursors;
 use crate::issuer::Issuer;
 use crate::keys::{KeeperSettings, KeyKeeper, KeySpec, Policy};
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
@@ -42,6 +43,8 @@ pub struct Opened {
     pub directory: Arc<Directory>,
     /// Who it is.
     pub issuer: Issuer,
+    /// Where the pages of the admin API's lists go on.
+    pub(super) cursors: Arc<Cursors>,
     pub(super) follower: Arc<Follower>,
     /// Held while something may be created: two starts that would make the same come one after the other.
     setting_up: Option<File>,
@@ -100,6 +103,7 @@ impl Opened {
         made.note_master_key(found.made);
         let masters = master_key::with_next(settings, found.master)?;
         let store = store.audited_by(master_key::chain(&masters)?);
+        let cursors = Arc::new(master_key::cursors(&masters)?);
         // What changes from here on is followed; all that changed before is in what is read next.
         let head = store.changes_after(-1).await?.head;
         let shared = Arc::new(store.clone());
@@ -131,7 +135,8 @@ impl Opened {
             head,
             Presence::new(keeper.master_key_ids(), parts.clock.now()),
         );
-        Ok(Self { store, keeper, directory, issuer: issuer.clone(), follower: Arc::new(follower), setting_up: None })
+        let (issuer, follower) = (issuer.clone(), Arc::new(follower));
+        Ok(Self { store, keeper, directory, issuer, cursors, follower, setting_up: None })
     }
 }
 

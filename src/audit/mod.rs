@@ -2,6 +2,8 @@
 //!
 //! - [`entry`]: who did what to which, why, and from where
 //! - [`chain`]: the hashes and keyed codes that hold the rows together
+//! - [`log`]: where the rows are read
+//! - [`view`]: a row as people and programs see it
 //! - [`verification`]: reads the rows again and finds what does not fit
 //!
 //! Guarantees: a row is written in the transaction of the change that it tells of, so there is neither without the
@@ -10,8 +12,12 @@
 
 pub mod chain;
 pub mod entry;
+pub mod log;
 pub mod verification;
+pub mod view;
 
 pub use chain::{Chain, Head, HeadError, NotAtHand, Row};
 pub use entry::{Act, Actor, By, Entry, REASON_LIMIT, ReasonError, check_reason};
+pub use log::{AuditFilter, AuditLog};
 pub use verification::{Finding, Verdict, Verification, Wrong};
+pub use view::AuditEntry;

@@ -1,14 +1,12 @@
 //! `signet audit list|verify|head`.
 
 use clap::Subcommand;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::output::{plain, table};
 use super::progress::Progress;
 use super::{Context, Failure};
-use crate::audit::{Act, Head, Row, Verdict};
-use crate::store::sql::AuditFilter;
+use crate::audit::{Act, AuditEntry, AuditFilter, AuditLog, Head, Verdict};
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -69,16 +67,16 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 async fn list(context: &Context, filter: &AuditFilter, limit: u32) -> Result<(), Failure> {
     let rows = context.with_store(async |at| Ok(at.store.audit_page(filter, None, limit).await?)).await?;
-    let items: Vec<RowView> = rows.iter().map(RowView::of).collect();
+    let items: Vec<AuditEntry> = rows.into_iter().map(AuditEntry::from).collect();
     context.output.result(&json!({ "items": items }), |_| {
         if items.is_empty() {
             return "Nothing that was done fits.".to_owned();
         }
-        let row = |item: &RowView| {
+        let row = |item: &AuditEntry| {
             [
                 item.number.to_string(),
                 item.at.clone(),
-                plain(&item.actor),
+                plain(&item.who()),
                 item.act.clone(),
                 plain(&item.subject),
                 plain(&item.origin),
@@ -132,36 +130,4 @@ fn told(verdict: &Verdict) -> String {
         text.push_str(&format!("The audit log holds: {} rows, head {}\n", verdict.rows, verdict.head));
     }
     text
-}
-
-/// A row as people and programs see it.
-#[derive(Serialize)]
-struct RowView {
-    number: i64,
-    at: String,
-    actor: String,
-    act: String,
-    subject: String,
-    reason: String,
-    origin: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-    detail: Value,
-}
-
-impl RowView {
-    fn of(row: &Row) -> Self {
-        let actor = row.actor().map_or_else(|| format!("{}:{}", row.actor_kind, row.actor), |actor| actor.to_string());
-        Self {
-            number: row.number,
-            at: row.at.to_string(),
-            actor,
-            act: row.act.clone(),
-            subject: row.subject.clone(),
-            reason: row.reason.clone(),
-            origin: row.origin.clone(),
-            request_id: row.request_id.clone(),
-            detail: serde_json::from_str(&row.detail).unwrap_or_else(|_| Value::from(row.detail.as_str())),
-        }
-    }
 }

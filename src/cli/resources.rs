@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use serde_json::json;
 use signet_verify::Algorithm;
 
 use super::keys::algorithm;
 use super::output::{fields, plain, table};
 use super::{Context, Failure, Installation, input, registry, span};
-use crate::clients::{AdministrationError, Request, Resource, ResourceError, ResourceId, ResourceMetadata, ScopeSet};
+use crate::clients::{
+    AdministrationError, Request, Resource, ResourceError, ResourceId, ResourceMetadata, ResourceView, ScopeSet,
+};
 use crate::config::Settings;
 
 #[derive(Subcommand)]
@@ -172,7 +173,7 @@ async fn create(
         }
         created => created?,
     };
-    let view = ResourceView::of(&resource, settings);
+    let view = ResourceView::of(&resource, &settings.issuer);
     context.output.result(&view, |view| format!("The resource is registered.\n\n{}", view.text()))?;
     if resource.scopes.is_empty() {
         context
@@ -184,7 +185,8 @@ async fn create(
 
 async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
     let resources = registry::resources(installation).await?;
-    let views: Vec<_> = resources.iter().map(|resource| ResourceView::of(resource, &installation.settings)).collect();
+    let views: Vec<_> =
+        resources.iter().map(|resource| ResourceView::of(resource, &installation.settings.issuer)).collect();
     context.output.result(&json!({ "resources": views }), |_| {
         let row = |view: &ResourceView| {
             [plain(&view.resource), plain(&view.name), view.lifetime(), view.algorithm(), view.scopes.join(" ")]
@@ -204,7 +206,7 @@ async fn list(context: &Context, installation: &Installation) -> Result<(), Fail
 async fn show(context: &Context, installation: &Installation, uri: &str) -> Result<(), Failure> {
     let resource = find(installation, uri).await?;
     let named_by = registry::clients_naming(installation, &resource.id).await?;
-    let view = ResourceView::of(&resource, &installation.settings);
+    let view = ResourceView::of(&resource, &installation.settings.issuer);
     let mut result = json!(view);
     result["clients"] = json!(named_by);
     context.output.result(&result, |_| {
@@ -232,7 +234,7 @@ async fn update(
     if resource == before {
         return Err(Failure::Refused("nothing is to be changed: say what, such as --scope or --lifetime".to_owned()));
     }
-    let view = ResourceView::of(&resource, &installation.settings);
+    let view = ResourceView::of(&resource, &installation.settings.issuer);
     context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
     Ok(())
 }
@@ -270,36 +272,7 @@ fn check_not_reserved(resource: &Resource) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A resource as people and programs see it.
-#[derive(Serialize)]
-struct ResourceView {
-    resource: String,
-    name: String,
-    scopes: Vec<String>,
-    /// Seconds; absent where the issuer's default counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_lifetime: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    algorithm: Option<Algorithm>,
-    reserved: bool,
-    created_at: String,
-    updated_at: String,
-}
-
 impl ResourceView {
-    fn of(resource: &Resource, settings: &Settings) -> Self {
-        Self {
-            resource: resource.id.audience(&settings.issuer).into_owned(),
-            name: resource.name.clone(),
-            scopes: resource.scopes.iter().map(str::to_owned).collect(),
-            token_lifetime: resource.token_lifetime.map(|lifetime| lifetime.as_secs()),
-            algorithm: resource.algorithm,
-            reserved: resource.id.is_admin(),
-            created_at: resource.created_at.to_string(),
-            updated_at: resource.updated_at.to_string(),
-        }
-    }
-
     fn lifetime(&self) -> String {
         self.token_lifetime.map_or_else(|| "default".to_owned(), |seconds| span::write(Duration::from_secs(seconds)))
     }

@@ -253,6 +253,16 @@ impl Client {
         self
     }
 
+    /// Until when the newest of its older secrets is valid, if any is.
+    pub fn old_secret_valid_until(&self) -> Option<Timestamp> {
+        match &self.authentication {
+            ClientAuthentication::Secret { secrets, .. } => {
+                secrets.iter().skip(1).filter_map(|secret| secret.expires_at).max()
+            }
+            ClientAuthentication::PrivateKeyJwt { .. } => None,
+        }
+    }
+
     /// Whether the secret of the first start is still valid.
     pub fn uses_first_secret(&self, now: Timestamp) -> bool {
         match &self.authentication {

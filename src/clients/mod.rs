@@ -11,6 +11,7 @@ mod directory;
 mod registration;
 mod resource;
 mod scope;
+mod view;
 
 pub use administration::{
     Administration, AdministrationError, BeyondPower, Power, Request, ResourceMetadata, Rules as AdministrationRules,
@@ -25,3 +26,4 @@ pub use directory::{ClientStore, Directory, Insert, Removal, ResourceStore, Swap
 pub use registration::{ClientMetadata, MAX_CLIENT_KEYS};
 pub use resource::{ADMIN_SCOPES, Resource, ResourceError, ResourceId};
 pub use scope::{ScopeError, ScopeSet};
+pub use view::{ClientView, RegisteredClient, ResourceView, SecretView};

@@ -73,6 +73,14 @@ impl Answer {
         self
     }
 
+    /// Adds a header whose value is made of text; left out where that is no header's value.
+    pub(super) fn with_text(self, name: HeaderName, value: String) -> Self {
+        match HeaderValue::try_from(value) {
+            Ok(value) => self.with(name, value),
+            Err(_) => self,
+        }
+    }
+
     /// The response, with what every response has: each header is new, so appending is all it takes. `over_tls` is
     /// whether clients reach this issuer by https only.
     pub(super) fn respond(self, request_id: HeaderValue, over_tls: bool) -> HttpResponse {

@@ -12,10 +12,11 @@ use actix_web::HttpResponse;
 use actix_web::dev::{AppConfig, RequestHead, Service, ServiceFactory, fn_service};
 use actix_web::http::header::HeaderValue;
 
+use super::admin::Call;
 use super::answer::Answer;
 use super::body::RequestBody;
 use super::envelope::{Envelope, Landed};
-use super::error::{Refused, method_not_allowed, no_content};
+use super::error::{Problem, Refused, method_not_allowed, no_content};
 use super::meter::{NO_ROUTE, RouteMeter};
 use super::paths::{Found, Paths};
 use super::table::{Access, Endpoint, Listener, Route, table};
@@ -81,7 +82,7 @@ impl Dispatch {
         let served = found.as_ref().and_then(|found| self.served.get(found.place));
         let (route, answer) = match (served, &found) {
             (Some(served), Some(found)) => {
-                (served.path.as_str(), self.answer(served, found, &head, &mut body, envelope.now).await)
+                (served.path.as_str(), self.answer(served, found, &head, &mut body, &envelope).await)
             }
             _ => (NO_ROUTE, Refused::NotFound.answer(false)),
         };
@@ -95,32 +96,59 @@ impl Dispatch {
         found: &Found,
         head: &RequestHead,
         body: &mut RequestBody,
-        now: Timestamp,
+        envelope: &Envelope,
     ) -> Answer {
         match served.by_method(head.method.as_str()) {
-            Method::Row(row) => self.run(row, found, head, body, now).await,
+            Method::Row(row) => self.run(row, found, head, body, envelope).await,
             Method::Preflight => discovery::preflight(no_content()),
             Method::Unknown => method_not_allowed(&served.allow, served.speaks_oauth()),
         }
     }
 
-    /// The one place where access is checked: what does not pass here does not reach an endpoint. No endpoint asks for
-    /// parameters so far.
+    /// The one place where access is checked: what does not pass here does not reach an endpoint.
     async fn run(
         &self,
         row: &Route,
-        _found: &Found,
+        found: &Found,
         head: &RequestHead,
         body: &mut RequestBody,
-        now: Timestamp,
+        envelope: &Envelope,
     ) -> Answer {
         match row.access {
             // What it answers is public.
-            Access::Anyone => {}
+            Access::Anyone => row.endpoint.answer(&self.http, head, body, envelope.now).await,
             // Its credentials may stand in the body, which the endpoint reads.
-            Access::Client => {}
+            Access::Client => row.endpoint.answer(&self.http, head, body, envelope.now).await,
+            // In a box of its own, as the token endpoint is.
+            Access::Scope(scope) => {
+                let guarded = guarded(&self.http, row.endpoint, scope, found, head, body, envelope);
+                Box::pin(guarded).await
+            }
         }
-        row.endpoint.answer(&self.http, head, body, now).await
+    }
+}
+
+/// Runs an endpoint for a caller who has `scope`.
+async fn guarded(
+    http: &Http,
+    endpoint: Endpoint,
+    scope: &'static str,
+    found: &Found,
+    head: &RequestHead,
+    body: &mut RequestBody,
+    envelope: &Envelope,
+) -> Answer {
+    let now = envelope.now;
+    let caller = match http.admin.guard.admit(head, &envelope.request_id(), scope, now).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into(),
+    };
+    match endpoint {
+        Endpoint::Admin(operation) => {
+            let call = Call { caller: &caller, parameters: &found.parameters, head, body, now };
+            operation.answer(&http.admin, call).await
+        }
+        other => other.answer(http, head, body, now).await,
     }
 }
 
@@ -135,6 +163,8 @@ impl Endpoint {
             Self::Metrics => meter::page(&*http.meter),
             // In a box of its own: what waits for nothing shall not pay for the room that this takes.
             Self::Token => Box::pin(token(http, head, body)).await,
+            // A row without a scope: nobody may.
+            Self::Admin(_) => Problem::NoToken.into(),
         }
     }
 }

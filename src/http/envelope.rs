@@ -67,6 +67,11 @@ impl Envelope {
         Self { now, started: Stopwatch::start(), request_id: unique_id(now) }
     }
 
+    /// What names the request in the log and in the answer.
+    pub(super) fn request_id(&self) -> String {
+        self.request_id.as_simple().to_string()
+    }
+
     pub(super) fn close(
         self,
         http: &Http,

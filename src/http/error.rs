@@ -4,6 +4,8 @@
 //! with problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). What a caller reads is fixed per case and
 //! repeats nothing that was sent; the detail goes to the log.
 
+mod problem;
+
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
@@ -15,10 +17,11 @@ use crate::clients::AuthenticationError;
 use crate::grants::{GrantError, ParameterError};
 use crate::ports::StoreError;
 
+pub(super) use problem::{Kind, Problem};
+
 /// When a caller may try again, seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Every code with which a token request may be refused.
 pub const OAUTH_ERRORS: [&str; 8] = [
@@ -149,12 +152,11 @@ impl From<GrantError> for OAuthError {
     }
 }
 
-/// Every status that asks for a further header gets it here.
+/// Every status that asks for a further header gets it here, but for a challenge, which is the scheme's.
 fn dress(mut answer: Answer, told: Told) -> Answer {
     answer.status = told.status;
     answer.note = Note { client: None, error: Some(told.code), detail: told.detail };
     match told.status {
-        StatusCode::UNAUTHORIZED => answer.with(header::WWW_AUTHENTICATE, CHALLENGE),
         StatusCode::SERVICE_UNAVAILABLE => answer.with(header::RETRY_AFTER, RETRY_AFTER),
         _ => answer,
     }
@@ -164,7 +166,12 @@ impl From<OAuthError> for Answer {
     fn from(error: OAuthError) -> Self {
         let told = error.told();
         let body = json!({ "error": told.code, "error_description": told.description });
-        dress(Self::json(body.to_string()), told)
+        let answer = dress(Self::json(body.to_string()), told);
+        if answer.status == StatusCode::UNAUTHORIZED {
+            answer.with(header::WWW_AUTHENTICATE, CHALLENGE)
+        } else {
+            answer
+        }
     }
 }
 
@@ -183,16 +190,12 @@ impl Refused {
 
     /// As an OAuth endpoint says it, or with problem details.
     pub(super) fn answer(self, as_oauth: bool) -> Answer {
+        if !as_oauth {
+            return Problem::Refused(self).into();
+        }
         let told = self.told();
-        let answer = if as_oauth {
-            Answer::json(json!({ "error": UNREAD, "error_description": told.description }).to_string())
-        } else {
-            let title = told.status.canonical_reason().unwrap_or("error");
-            let body = json!({ "type": "about:blank", "title": title, "status": told.status.as_u16(),
-                               "detail": told.description });
-            Answer { content_type: PROBLEM, ..Answer::json(body.to_string()) }
-        };
-        dress(answer, told)
+        let body = json!({ "error": UNREAD, "error_description": told.description });
+        dress(Answer::json(body.to_string()), told)
     }
 }
 
@@ -214,7 +217,12 @@ pub(super) fn not_modified(mut answer: Answer) -> Answer {
     answer
 }
 
-/// 204: the answer to a preflight.
+/// 201: what the request made.
+pub(super) fn created(answer: Answer) -> Answer {
+    Answer { status: StatusCode::CREATED, ..answer }
+}
+
+/// 204: the answer to a preflight, or to what leaves nothing to show.
 pub(super) fn no_content() -> Answer {
     Answer { status: StatusCode::NO_CONTENT, ..Answer::json("") }
 }

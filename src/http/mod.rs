@@ -3,6 +3,7 @@
 //! Guarantees: one table lists every route, and each says who may call it; every answer has a request id and the common
 //! headers; what a caller reads of an error is fixed per code, and the detail goes to the log once.
 
+mod admin;
 mod answer;
 mod bodiless;
 mod body;
@@ -24,6 +25,10 @@ use crate::clients::Authenticator;
 use crate::grants::Services;
 use crate::ports::Clock;
 
+pub use admin::{
+    Admin, Because, CreateResource, Cursors, Guard, Page, RegisterClient, ReplaceClient, ReplaceResource, RollSecret,
+    RolledSecret,
+};
 pub use discovery::{Metadata, PublishedKeys};
 pub use dispatch::routes;
 pub use envelope::{AccessLine, AccessLog};
@@ -38,6 +43,8 @@ pub struct Http {
     pub services: Services,
     /// Knows clients.
     pub authenticator: Authenticator,
+    /// What the admin API works with.
+    pub admin: Admin,
     /// The keys to publish.
     pub keys: PublishedKeys,
     /// The metadata documents.

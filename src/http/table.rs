@@ -1,5 +1,6 @@
 //! The table of routes: every path and method that either listener answers, and who may call it.
 
+use super::admin::Operation;
 use crate::issuer::Issuer;
 
 /// Which of the two listeners.
@@ -28,6 +29,8 @@ pub enum Access {
     Anyone,
     /// A client that authenticates in the request.
     Client,
+    /// Whoever bears a token of the admin API with this scope.
+    Scope(&'static str),
 }
 
 /// What a route answers with.
@@ -40,6 +43,7 @@ pub(super) enum Endpoint {
     Healthy,
     Ready,
     Metrics,
+    Admin(Operation),
 }
 
 /// A row of the table: one method at one path. A path that knows several methods has a row for each, and each says who
@@ -67,6 +71,13 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         access: Access::Anyone,
         endpoint,
     };
+    let guarded = |method, path: &str, scope, operation| Route {
+        listener: Listener::Admin,
+        method,
+        path: path.to_owned(),
+        access: Access::Scope(scope),
+        endpoint: Endpoint::Admin(operation),
+    };
     // In the order of their traffic: they are tried one after the other.
     let mut routes = vec![
         public("POST", issuer.endpoint_path("/oauth2/token"), Access::Client, Endpoint::Token),
@@ -76,6 +87,20 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         admin("/healthz", Endpoint::Healthy),
         admin("/readyz", Endpoint::Ready),
         admin("/metrics", Endpoint::Metrics),
+        guarded("GET", "/admin/v1/clients", "clients:read", Operation::ListClients),
+        guarded("POST", "/admin/v1/clients", "clients:write", Operation::RegisterClient),
+        guarded("GET", "/admin/v1/clients/{client_id}", "clients:read", Operation::ShowClient),
+        guarded("PUT", "/admin/v1/clients/{client_id}", "clients:write", Operation::ReplaceClient),
+        guarded("DELETE", "/admin/v1/clients/{client_id}", "clients:write", Operation::DeleteClient),
+        guarded("POST", "/admin/v1/clients/{client_id}/secret", "clients:write", Operation::RollSecret),
+        guarded("POST", "/admin/v1/clients/{client_id}/disable", "clients:write", Operation::DisableClient),
+        guarded("POST", "/admin/v1/clients/{client_id}/enable", "clients:write", Operation::EnableClient),
+        guarded("GET", "/admin/v1/resources", "resources:read", Operation::ListResources),
+        guarded("POST", "/admin/v1/resources", "resources:write", Operation::CreateResource),
+        guarded("GET", "/admin/v1/resources/{resource}", "resources:read", Operation::ShowResource),
+        guarded("PUT", "/admin/v1/resources/{resource}", "resources:write", Operation::ReplaceResource),
+        guarded("DELETE", "/admin/v1/resources/{resource}", "resources:write", Operation::DeleteResource),
+        guarded("GET", "/admin/v1/audit", "audit:read", Operation::ReadAudit),
     ];
     // Some clients insert where OpenID Connect appends; without a path both are the same.
     let inserted = public("GET", issuer.openid_metadata_inserted_path(), Access::Anyone, Endpoint::OpenIdMetadata);
@@ -105,6 +130,22 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::clients::Resource;
+
+    #[test]
+    fn whatever_the_admin_api_does_needs_a_scope_that_there_is() {
+        for route in table(&Issuer::parse("https://login.example.com", false).unwrap()) {
+            let of_the_api = matches!(route.endpoint, Endpoint::Admin(_));
+            assert_eq!(of_the_api, route.path.starts_with("/admin/"), "{}", route.path);
+            match route.access {
+                Access::Scope(scope) => {
+                    assert!(of_the_api && Resource::admin().scopes.contains(scope), "{} {scope}", route.path);
+                    assert_eq!(route.listener, Listener::Admin, "{}", route.path);
+                }
+                Access::Anyone | Access::Client => assert!(!of_the_api, "{}", route.path),
+            }
+        }
+    }
 
     #[test]
     fn no_two_rows_are_for_the_same_requests() {

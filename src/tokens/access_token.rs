@@ -13,7 +13,7 @@ use crate::ports::{Timestamp, unique_id};
 
 /// A client's own subject is its identifier in this namespace, which no person's subject can be in
 /// ([RFC 9700 §4.15](https://www.rfc-editor.org/rfc/rfc9700#section-4.15)).
-const CLIENT_SUBJECT: &str = "client:";
+pub const CLIENT_SUBJECT: &str = "client:";
 
 /// What a token is asked for.
 #[derive(Debug)]

@@ -6,4 +6,4 @@
 mod access_token;
 mod json;
 
-pub use access_token::{AccessToken, MintError, Minter, TokenRequest};
+pub use access_token::{AccessToken, CLIENT_SUBJECT, MintError, Minter, TokenRequest};

@@ -98,10 +98,11 @@ fn the_table_of_routes_is_the_programs_own() {
                 Listener::Admin => "admin",
             };
             let access = match route.access {
-                Access::Anyone => "anyone",
-                Access::Client => "a client",
+                Access::Anyone => "anyone".to_owned(),
+                Access::Client => "a client".to_owned(),
+                Access::Scope(scope) => format!("scope {scope}"),
             };
-            [listener.to_owned(), route.method.to_owned(), route.path, access.to_owned()]
+            [listener.to_owned(), route.method.to_owned(), route.path, access]
         })
         .collect();
     let sorted = |mut rows: Vec<[String; 4]>| {
@@ -127,6 +128,31 @@ fn every_error_code_is_on_paper_and_no_other() {
     let not_oauth = not_oauth.into_iter().chain(["error_description"]).map(str::to_owned).collect();
     assert_eq!(told, &built - &not_oauth);
     assert_eq!(told, OAUTH_ERRORS.into_iter().map(str::to_owned).collect(), "each has a counter");
+}
+
+#[test]
+fn every_code_of_a_problem_is_on_paper_with_its_status_and_no_other() {
+    let paper = read("docs/admin-api.md");
+    let rows = paper.lines().skip_while(|line| !line.starts_with("| `code` |")).skip(2);
+    let told: BTreeSet<String> =
+        rows.take_while(|line| line.starts_with('|')).map(|line| line.split('`').nth(1).unwrap().to_owned()).collect();
+    // A code is the first argument of what says it, before its status or its words.
+    let built: BTreeSet<String> = ["src/http/error.rs", "src/http/error/problem.rs"]
+        .into_iter()
+        .flat_map(|path| {
+            let source = read(path).replace(char::is_whitespace, "");
+            let starts = ["Told::new(\"", "Self::new(\"", "bad(\"", "conflict(\""];
+            let codes = starts.map(|start| {
+                let rests = source.split(start).skip(1);
+                rests.map(|rest| rest.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
+            });
+            codes.concat()
+        })
+        .collect();
+    let of_tokens_alone =
+        ["invalid_client", "unsupported_grant_type", "unauthorized_client", "invalid_scope", "invalid_target"];
+    let of_tokens_alone = of_tokens_alone.into_iter().map(str::to_owned).collect();
+    assert_eq!(told, &built - &of_tokens_alone);
 }
 
 /// The names of all settings, from the reference, which is tested against the program.

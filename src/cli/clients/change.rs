@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::view::ClientView;
 use super::{Context, Failure, Installation, called, find, input};
 use crate::audit::Act;
-use crate::clients::{AdministrationError, Client, ClientAuthentication, ClientId, ClientMetadata, Request};
+use crate::clients::{
+    AdministrationError, Client, ClientAuthentication, ClientId, ClientMetadata, ClientView, Request,
+};
 use crate::ports::{StoreError, Timestamp};
 
 /// Stores what `change` makes of the client `id` at the store's time, and returns both that and what `change` has to

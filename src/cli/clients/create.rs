@@ -1,13 +1,11 @@
 //! `signet clients create`.
 
 use clap::Args;
-use serde::Serialize;
 
-use super::view::ClientView;
 use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
 use crate::cli::output::fields;
 use crate::cli::registry;
-use crate::clients::{AdministrationError, Client, ClientId, ClientMetadata, Request, StoredSecret};
+use crate::clients::{AdministrationError, Client, ClientId, ClientMetadata, RegisteredClient, Request};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -87,21 +85,6 @@ impl Arguments {
     }
 }
 
-/// What a client gets to know of its registration
-/// ([RFC 7591 §3.2.1](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1)).
-#[derive(Serialize)]
-struct Registered {
-    #[serde(flatten)]
-    client: ClientView,
-    client_id_issued_at: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<String>,
-    /// Zero: it does not expire.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<u8>,
-    token_endpoint: String,
-}
-
 pub(super) async fn run(
     context: &Context,
     installation: &Installation,
@@ -121,14 +104,7 @@ pub(super) async fn run(
         }
         registered => registered?,
     };
-    let now = client.created_at;
-    let registered = Registered {
-        client: ClientView::of(&client, issuer, now),
-        client_id_issued_at: now.secs(),
-        client_secret: secret.as_ref().map(|secret| secret.expose().to_owned()),
-        client_secret_expires_at: secret.as_ref().map(|_| 0),
-        token_endpoint: issuer.token_endpoint(),
-    };
+    let registered = RegisteredClient::of(&client, secret.as_ref(), issuer);
     context.output.result(&registered, |registered| match &registered.client_secret {
         Some(secret) => {
             let rows = [("client_id", registered.client.client_id.clone()), ("client_secret", secret.clone())];
@@ -159,11 +135,6 @@ pub(super) async fn note_idle_scopes(
         }
     }
     Ok(())
-}
-
-/// When the newest of the older secrets ends, if any is still valid.
-pub(super) fn old_secret_ends(secrets: &[StoredSecret]) -> Option<String> {
-    secrets.iter().skip(1).filter_map(|secret| secret.expires_at).max().map(|end| end.to_string())
 }
 
 #[cfg(test)]

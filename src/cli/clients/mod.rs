@@ -13,9 +13,7 @@ use serde_json::json;
 use super::output::{plain, table};
 use super::registry::{self, DamagedClient};
 use super::{Context, Failure, Installation, input};
-use crate::clients::ClientMetadata;
-
-use view::ClientView;
+use crate::clients::{ClientMetadata, ClientView};
 
 /// Longer than any metadata that is accepted.
 const MOST_METADATA: usize = 256 * 1024;

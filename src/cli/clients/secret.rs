@@ -9,13 +9,12 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::change::change;
-use super::create::old_secret_ends;
 use super::credentials_file::PendingCredentials;
 use super::{Context, Failure, Installation, called, find};
 use crate::audit::Act;
 use crate::cli::output::fields;
 use crate::cli::span;
-use crate::clients::{Client, ClientAuthentication, ResourceId, SecretOrigin};
+use crate::clients::{Client, ResourceId, SecretOrigin};
 use crate::secret::SecretText;
 
 pub(super) const HELP: &str = "\
@@ -77,10 +76,7 @@ pub(super) async fn run(context: &Context, at: &Installation, arguments: &Argume
         Ok((client, (secret, pending)))
     })
     .await?;
-    let old_secret_valid_until = match &client.authentication {
-        ClientAuthentication::Secret { secrets, .. } => old_secret_ends(secrets),
-        ClientAuthentication::PrivateKeyJwt { .. } => None,
-    };
+    let old_secret_valid_until = client.old_secret_valid_until().map(|end| end.to_string());
     let (client_secret, credentials) = match pending {
         Some(pending) => (None, Some(pending.publish()?)),
         None => (Some(secret.expose().to_owned()), None),

@@ -1,61 +1,9 @@
-//! A client as people and programs see it: all but its secrets.
-
-use serde::Serialize;
+//! A client as people see it in a terminal.
 
 use crate::cli::output::{fields, plain};
-use crate::clients::{Client, ClientAuthentication, ClientMetadata, SecretOrigin};
-use crate::issuer::Issuer;
-use crate::ports::Timestamp;
-
-/// The members of RFC 7591, and the state of the client.
-#[derive(Serialize)]
-pub(super) struct ClientView {
-    pub(super) client_id: String,
-    #[serde(flatten)]
-    metadata: ClientMetadata,
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secrets: Option<Vec<SecretView>>,
-    created_at: String,
-    updated_at: String,
-}
-
-/// A secret as far as it may be known.
-#[derive(Serialize)]
-struct SecretView {
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-    first_start: bool,
-}
+use crate::clients::ClientView;
 
 impl ClientView {
-    /// The view of `client` at `now`; secrets that have ended are left out.
-    pub(super) fn of(client: &Client, issuer: &Issuer, now: Timestamp) -> Self {
-        let secrets = match &client.authentication {
-            ClientAuthentication::PrivateKeyJwt { .. } => None,
-            ClientAuthentication::Secret { secrets, .. } => Some(
-                secrets
-                    .iter()
-                    .filter(|secret| secret.is_valid(now))
-                    .map(|secret| SecretView {
-                        created_at: secret.created_at.to_string(),
-                        expires_at: secret.expires_at.map(|end| end.to_string()),
-                        first_start: secret.origin == SecretOrigin::FirstStart,
-                    })
-                    .collect(),
-            ),
-        };
-        Self {
-            client_id: client.id.as_str().to_owned(),
-            metadata: ClientMetadata::of(client, issuer),
-            enabled: client.enabled,
-            secrets,
-            created_at: client.created_at.to_string(),
-            updated_at: client.updated_at.to_string(),
-        }
-    }
-
     const fn state(&self) -> &'static str {
         if self.enabled { "enabled" } else { "disabled" }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
+use async_trait::async_trait;
 use tracing::info;
 
 use super::{SqlStore, append_audit, in_snapshot, in_write, on_pool, read_rows, store_error};
-use crate::audit::{Act, Chain, Entry, Head, Row, Verdict, Verification};
+use crate::audit::{Act, AuditFilter, AuditLog, Chain, Entry, Head, Row, Verdict, Verification};
 use crate::ports::{StoreError, Timestamp};
 
 macro_rules! select {
@@ -106,21 +107,6 @@ pub(super) fn head(number: i64, hash: &[u8]) -> Result<Head, StoreError> {
     Ok(Head { number, hash: hash.try_into().map_err(damaged)? })
 }
 
-/// Which rows of the audit log are wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// Only this act.
-    pub act: Option<Act>,
-    /// Only acts on exactly this.
-    pub subject: Option<String>,
-    /// Only acts of whoever has exactly this name, of whatever kind.
-    pub actor: Option<String>,
-    /// Only from this moment on.
-    pub since: Option<Timestamp>,
-    /// Only before this moment.
-    pub until: Option<Timestamp>,
-}
-
 impl SqlStore {
     /// The same store, able to make changes: each is entered in the audit log by `chain`.
     #[must_use]
@@ -177,32 +163,6 @@ impl SqlStore {
         .await
     }
 
-    /// Up to `limit` rows that `filter` wants, the newest first, from the one before the number `before` on.
-    pub async fn audit_page(
-        &self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.bounded(async {
-            let rows: Vec<AuditRow> = on_pool!(self, |pool| {
-                let page = sqlx::query(BACKWARD)
-                    .bind(before.unwrap_or(i64::MAX))
-                    .bind(filter.act.map(Act::name).unwrap_or_default())
-                    .bind(filter.subject.as_deref().unwrap_or_default())
-                    .bind(filter.actor.as_deref().unwrap_or_default())
-                    .bind(filter.since.map_or(i64::MIN, Timestamp::millis))
-                    .bind(filter.until.map_or(i64::MAX, Timestamp::millis))
-                    .bind(i64::from(limit))
-                    .fetch_all(pool)
-                    .await;
-                read_rows(&page.map_err(store_error)?, "audit row")?
-            });
-            rows.into_iter().map(Row::try_from).collect()
-        })
-        .await
-    }
-
     /// Reads the whole log and finds what does not fit. `noted` is a head that was kept somewhere else. `progress` is
     /// told how many rows were read, of about how many. Rows that are appended meanwhile are left for the next time.
     pub async fn verify_audit(
@@ -249,6 +209,29 @@ impl SqlStore {
         self.bounded(async {
             let rows: Vec<AuditRow> = in_snapshot!(self, |tx| {
                 let page = sqlx::query(FORWARD).bind(after).bind(PAGE).fetch_all(&mut *tx).await;
+                read_rows(&page.map_err(store_error)?, "audit row")?
+            });
+            rows.into_iter().map(Row::try_from).collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl AuditLog for SqlStore {
+    async fn audit_page(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.bounded(async {
+            let rows: Vec<AuditRow> = on_pool!(self, |pool| {
+                let page = sqlx::query(BACKWARD)
+                    .bind(before.unwrap_or(i64::MAX))
+                    .bind(filter.act.map(Act::name).unwrap_or_default())
+                    .bind(filter.subject.as_deref().unwrap_or_default())
+                    .bind(filter.actor.as_deref().unwrap_or_default())
+                    .bind(filter.since.map_or(i64::MIN, Timestamp::millis))
+                    .bind(filter.until.map_or(i64::MAX, Timestamp::millis))
+                    .bind(i64::from(limit))
+                    .fetch_all(pool)
+                    .await;
                 read_rows(&page.map_err(store_error)?, "audit row")?
             });
             rows.into_iter().map(Row::try_from).collect()

@@ -28,7 +28,6 @@ use sqlx::{PgPool, SqlitePool};
 use crate::audit::{Chain, Head};
 use crate::ports::{Clock, StoreError, Timestamp};
 
-pub use audit::AuditFilter;
 pub use backup::Backup;
 pub use changes::{Change, Changes};
 pub use connect::Options;

@@ -11,7 +11,7 @@ fn what_was_done_is_listed_with_who_did_it() {
     assert_eq!(acts, ["resources.create", "installation.init", "keys.sweep"]);
     let newest = &listed["items"][0];
     assert_eq!((&newest["subject"], &newest["number"]), (&"https://orders.example".into(), &3.into()));
-    assert!(newest["actor"].as_str().unwrap().starts_with("operator:"), "{newest}");
+    assert_eq!(newest["actor_kind"], "operator", "{newest}");
     assert_eq!(newest["detail"]["resource"]["scopes"][0], "read");
     let table = home.run(&["audit", "list", "--act", "resources.create"]).ok().out;
     assert!(table.starts_with("NO ") && table.lines().count() == 2, "{table}");

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use signet::audit::{Act, By, Chain, Head, Verdict};
+use signet::audit::{Act, AuditFilter, AuditLog, By, Chain, Head, Verdict};
 use signet::clients::{ClientStore, Insert, Removal, ResourceStore, Swap};
 use signet::ports::{StoreError, SystemEntropy};
 use signet::secret::MasterKey;
-use signet::store::sql::{AuditFilter, DatabaseUrl, Options, SqlStore};
+use signet::store::sql::{DatabaseUrl, Options, SqlStore};
 
 use super::{Database, at_once, client, contract, entry, refusal, registered, resource};
 

@@ -1,0 +1,126 @@
+//! Who may call the admin API: whoever bears a token that this issuer signed for it, within what the token's client may
+//! get now.
+//!
+//! Guarantees: the token is checked with the library that every other service checks tokens with, against the keys that
+//! this replica publishes now; a client that was disabled, deleted or lost a scope is refused though its token lives on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::RequestHead;
+use arc_swap::ArcSwapOption;
+use signet_verify::{AccessToken, Policy, verify};
+
+use super::caller::Caller;
+use super::token::bearer;
+use crate::clients::{Client, Directory, Resource, ResourceId, ScopeSet};
+use crate::http::error::Problem;
+use crate::issuer::Issuer;
+use crate::keys::{Jwks, KeyRing};
+use crate::ports::Timestamp;
+use crate::tokens::CLIENT_SUBJECT;
+
+/// Every replica's clock is within a second of the store's, so within two of that of the replica which signed.
+const LEEWAY: Duration = Duration::from_secs(2);
+
+/// Checks tokens of the admin API.
+pub struct Guard {
+    audience: String,
+    policy: Policy,
+    ring: Arc<KeyRing>,
+    directory: Arc<Directory>,
+    parsed: ArcSwapOption<Parsed>,
+}
+
+/// The published keys, parsed once a change.
+struct Parsed {
+    of: Arc<Jwks>,
+    keys: signet_verify::Jwks,
+}
+
+impl Guard {
+    /// Admits tokens that `ring` signed for the admin API of `issuer`, for clients of `directory`.
+    pub fn new(issuer: &Issuer, ring: Arc<KeyRing>, directory: Arc<Directory>) -> Self {
+        let audience = issuer.admin_audience();
+        // What Ed25519 is called is a setting, which may have changed since the token was signed.
+        let policy = Policy::new(issuer.as_str(), audience.as_str()).accept_eddsa_name(true);
+        let policy = policy.clone().leeway(LEEWAY).unwrap_or(policy);
+        Self { audience, policy, ring, directory, parsed: ArcSwapOption::empty() }
+    }
+
+    /// The caller, who has the scope `needed`. `request_id` names the request in the log.
+    pub(in crate::http) async fn admit(
+        &self,
+        head: &RequestHead,
+        request_id: &str,
+        needed: &'static str,
+        now: Timestamp,
+    ) -> Result<Caller, Problem> {
+        let token = self.check(bearer(&head.headers)?, now)?;
+        let client = self.client(&token).await?;
+        let scopes = power(&token, &client);
+        // https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+        if !scopes.contains(needed) {
+            return Err(Problem::InsufficientScope(needed));
+        }
+        Ok(Caller::new(client.id.clone(), scopes, head, request_id))
+    }
+
+    fn check(&self, token: &str, now: Timestamp) -> Result<AccessToken, Problem> {
+        // A replica that was cut off for longer than the lease does not know which keys and clients are good.
+        if !self.ring.is_confirmed(now) {
+            return Err(Problem::Unavailable("the keys were not confirmed for longer than the lease".into()));
+        }
+        let since_epoch = Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
+        let refused = |why: &str| Problem::InvalidToken(why.to_owned().into());
+        let token = verify(&self.keys()?.keys, &self.policy, token, since_epoch)
+            .map_err(|error| Problem::InvalidToken(error.to_string().into()))?;
+        if *token.aud.as_slice() != [self.audience.as_str()] {
+            return Err(refused("it is for others besides the admin API"));
+        }
+        // https://www.rfc-editor.org/rfc/rfc7800#section-3.1: whoever bears it would have to prove more.
+        if token.cnf.is_some() {
+            return Err(refused("it is bound to a key"));
+        }
+        if token.sub.strip_prefix(CLIENT_SUBJECT) != Some(token.client_id.as_str()) {
+            return Err(refused("it is on behalf of someone other than its client"));
+        }
+        Ok(token)
+    }
+
+    /// The client that the token was issued to, as it is now.
+    async fn client(&self, token: &AccessToken) -> Result<Arc<Client>, Problem> {
+        let refused = |why| Err(Problem::InvalidToken(std::borrow::Cow::Borrowed(why)));
+        match self.directory.client(&token.client_id).await? {
+            None => refused("its client is deleted"),
+            Some(client) if !client.enabled => refused("its client is disabled"),
+            // Someone registered the identifier anew: that is another client.
+            Some(client) if i64::try_from(token.iat.secs()).is_ok_and(|issued| issued < client.created_at.secs()) => {
+                refused("it was issued to another client of that identifier")
+            }
+            Some(client) => Ok(client),
+        }
+    }
+
+    /// What was parsed before, while the set of keys is the same.
+    fn keys(&self) -> Result<Arc<Parsed>, Problem> {
+        let of = self.ring.jwks();
+        if let Some(known) = self.parsed.load().as_ref()
+            && Arc::ptr_eq(&known.of, &of)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let unreadable = |error| Problem::Unavailable(format!("the published keys can't be read: {error}").into());
+        let keys = signet_verify::Jwks::parse(of.body()).map_err(unreadable)?;
+        let parsed = Arc::new(Parsed { of, keys });
+        self.parsed.store(Some(Arc::clone(&parsed)));
+        Ok(parsed)
+    }
+}
+
+/// What the token allows, of that what its client may get now, of that what there is.
+fn power(token: &AccessToken, client: &Client) -> ScopeSet {
+    let held = ScopeSet::of(token.scope.iter()).unwrap_or_default();
+    let given = client.access.get(&ResourceId::admin()).map(|given| given.meet(&held)).unwrap_or_default();
+    given.meet(&Resource::admin().scopes)
+}
