@@ -4,57 +4,30 @@
 //! up; a failure loses nothing, the next poll takes up where this one stopped. Where the database announces changes, they
 //! are taken up at once; without its word, by the next poll.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use signet_verify::Algorithm;
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
+use super::behind::{Behind, Problem};
 use super::presence::Presence;
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
-use crate::keys::{KeeperError, KeyKeeper};
-use crate::ports::{Clock, Stopwatch, StoreError, Timestamp};
-use crate::store::sql::{Change, SqlStore};
+use crate::keys::{ClockSkew, KeyKeeper};
+use crate::ports::{Clock, Stopwatch, Timestamp};
+use crate::store::sql::{Change, Changes, SqlStore};
 use crate::telemetry::{Connections, StoreState};
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-/// By how much a clock may be set back by those that keep it right.
-const BACKWARDS: Duration = Duration::from_secs(1);
 /// The clocks were never compared.
 const UNKNOWN: i64 = i64::MIN;
 
 /// How long to wait before listening anew, at first and at most.
 const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-
-/// Why this replica is behind.
-#[derive(Debug, thiserror::Error)]
-enum Behind {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Keys(#[from] KeeperError),
-    #[error("this machine's clock says {now}, and said {before} before: it ran backwards")]
-    ClockWentBack { now: Timestamp, before: Timestamp },
-}
-
-impl Behind {
-    /// Whether this machine's clock is wrong: then no lease counts, and a token would be of another time.
-    const fn is_the_clock(&self) -> bool {
-        matches!(self, Self::ClockWentBack { .. } | Self::Keys(KeeperError::ClockApart { .. }))
-    }
-
-    /// Whether the lease is all there is to it: everything this replica knows may still be used.
-    const fn is_outage(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Unavailable(_)) | Self::Keys(KeeperError::Store(StoreError::Unavailable(_)))
-        )
-    }
-}
 
 /// Keeps one replica up to date.
 pub(super) struct Follower {
@@ -65,14 +38,14 @@ pub(super) struct Follower {
     algorithms: Vec<Algorithm>,
     followed: AtomicI64,
     purged_at: AtomicI64,
-    /// The latest that this machine's clock has ever said.
+    /// The latest that this machine's clock has said while it agreed with the store's.
     latest: AtomicI64,
     /// The number of the last change when the store was last asked.
     head: AtomicI64,
     /// By how many milliseconds this machine's clock was ahead of the store's then.
     clock_ahead: AtomicI64,
     presence: Presence,
-    problem: Mutex<Option<Behind>>,
+    problem: Problem,
     /// The store said that something changed.
     told: Notify,
 }
@@ -102,7 +75,7 @@ impl Follower {
             head,
             clock_ahead,
             presence,
-            problem: Mutex::default(),
+            problem: Problem::default(),
             told: Notify::new(),
         }
     }
@@ -120,17 +93,16 @@ impl Follower {
             if failed.as_ref().is_some_and(Behind::is_the_clock) {
                 self.keeper.ring().suspend();
             }
-            self.report(failed);
+            self.problem.note(failed);
         }
     }
 
     /// What is known of the store.
     pub(super) fn store_state(&self) -> StoreState {
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
         let clock_ahead = self.clock_ahead.load(Ordering::Acquire);
         let connections = self.store.connections();
         StoreState {
-            reachable: !problem.as_ref().is_some_and(Behind::is_outage),
+            reachable: self.problem.look(Behind::is_outage) != Some(true),
             followed: self.followed.load(Ordering::Acquire),
             head: self.head.load(Ordering::Acquire),
             clock_ahead: (clock_ahead != UNKNOWN).then_some(clock_ahead),
@@ -181,16 +153,18 @@ impl Follower {
     /// Takes up what changed and does what is due, once.
     async fn step(&self) -> Result<(), Behind> {
         let asked_at = self.clock.now();
-        let before = Timestamp::from_millis(self.latest.fetch_max(asked_at.millis(), Ordering::AcqRel));
-        if asked_at.plus(BACKWARDS) < before {
+        let followed = self.followed.load(Ordering::Acquire);
+        let answer = self.store.changes_after(followed).await;
+        let answer = answer.map(|changes| (self.observe(&changes, asked_at), changes));
+        let before = Timestamp::from_millis(self.latest.load(Ordering::Acquire));
+        // So far it may be set back by those that keep it right.
+        if asked_at.plus(self.keeper.max_clock_skew()) < before {
             return Err(Behind::ClockWentBack { now: asked_at, before });
         }
-        let followed = self.followed.load(Ordering::Acquire);
-        let changes = self.store.changes_after(followed).await?;
-        self.head.store(changes.head, Ordering::Release);
-        let between = asked_at.plus(self.clock.now().since(asked_at) / 2);
-        self.clock_ahead.store(between.millis().saturating_sub(changes.now.millis()), Ordering::Release);
-        self.keeper.check_clock(asked_at, changes.now)?;
+        let (skew, changes) = answer?;
+        self.keeper.check_clock(skew)?;
+        // What a wrong clock said is no measure: once it is right again, it has not run backwards.
+        self.latest.fetch_max(asked_at.millis(), Ordering::AcqRel);
         match &changes.changes {
             Some(list) if list.is_empty() => self.keeper.ring().confirm(asked_at),
             Some(list) => self.take_up(list).await?,
@@ -210,6 +184,14 @@ impl Follower {
             self.purged_at.store(self.clock.now().millis(), Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Takes note of where the store stands and of how far its clock is, for the metrics too.
+    fn observe(&self, changes: &Changes, asked_at: Timestamp) -> ClockSkew {
+        self.head.store(changes.head, Ordering::Release);
+        let skew = ClockSkew::measure(asked_at, changes.now, self.clock.now());
+        self.clock_ahead.store(skew.ahead_millis(), Ordering::Release);
+        skew
     }
 
     async fn take_up(&self, changes: &[Change]) -> Result<(), Behind> {
@@ -236,22 +218,6 @@ impl Follower {
             warn!(%error, "the head of the audit log can't be read");
         }
     }
-
-    /// Says once that following fails, and once that it works again.
-    fn report(&self, failed: Option<Behind>) {
-        let mut problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |behind: &Behind| problem.as_ref().is_some_and(|before| before.is_outage() == behind.is_outage());
-        match &failed {
-            Some(behind) if known(behind) => {}
-            Some(behind) if behind.is_outage() => {
-                warn!(error = %behind, "the store can't be followed: signing goes on until the lease ends");
-            }
-            Some(behind) => error!(error = %behind, "the store can't be followed"),
-            None if problem.is_some() => info!("the store is followed again"),
-            None => {}
-        }
-        *problem = failed;
-    }
 }
 
 impl Readiness for Follower {
@@ -262,9 +228,8 @@ impl Readiness for Follower {
         let all_refused: Option<Vec<_>> = self.algorithms.iter().map(refusal).collect();
         let signing = all_refused.and_then(|refusals| refusals.first().map(ToString::to_string));
         // While the lease holds, this replica can do its work without the store: an outage is in the log until then.
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = |behind: &&Behind| signing.is_some() || !behind.is_outage();
-        let following = problem.as_ref().filter(counts).map(ToString::to_string);
+        let counts = |behind: &Behind| signing.is_some() || !behind.is_outage();
+        let following = self.problem.look(|behind| counts(behind).then(|| behind.to_string())).flatten();
         vec![Check { name: "keys", problem: signing }, Check { name: "store", problem: following }]
     }
 }

@@ -1,6 +1,7 @@
 //! The composition root: settings make stores, stores make services, services make routes; bind, run, stop gracefully.
 
 mod banner;
+mod behind;
 mod credentials;
 mod files;
 mod first_start;
@@ -12,6 +13,8 @@ mod master_key;
 mod observation;
 mod opened;
 mod presence;
+#[cfg(test)]
+mod said;
 mod tls;
 
 use std::io;

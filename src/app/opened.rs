@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::credentials::CREDENTIALS_FILE;
 use super::files::{clear_leftovers, lock};
@@ -18,9 +17,6 @@ use crate::http::Cursors;
 use crate::issuer::Issuer;
 use crate::keys::{KeeperSettings, KeyKeeper, KeySpec, Policy};
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
-
-/// How far this machine's clock may be from the store's before keys are left alone.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(1);
 
 /// For what an installation is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +111,7 @@ impl Opened {
             KeeperSettings {
                 policy: policy(settings),
                 ed25519_name: settings.keys.eddsa_name,
-                max_clock_skew: MAX_CLOCK_SKEW,
+                max_clock_skew: settings.clock.max_skew,
                 by: By::signet(host_name()),
             },
         ));

@@ -109,6 +109,15 @@ section! {
 }
 
 section! {
+    /// This machine's clock.
+    pub struct ClockSettings at "clock." {
+        /// How far it may be from the database's, or be set back. Beyond it this server is not ready, signs nothing and
+        /// changes no key until the clock is right. Counts against `keys.skew`, by which verifiers forgive.
+        max_skew: Duration = fixed("1s").within("100ms", "5s");
+    }
+}
+
+section! {
     /// The keys that sign.
     pub struct KeysSettings at "keys." {
         /// For which algorithms keys are kept ready: of ES256, ES384, RS256, PS256, Ed25519. In the environment the
@@ -194,6 +203,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `database.*`
     pub database: DatabaseSettings,
+    /// `clock.*`
+    pub clock: ClockSettings,
     /// `keys.*`
     pub keys: KeysSettings,
     /// `tokens.*`
@@ -208,11 +219,12 @@ pub struct Settings {
 type Group = (&'static [&'static str], &'static [Setting]);
 
 /// The table of settings, by section.
-const SECTIONS: [Group; 8] = [
+const SECTIONS: [Group; 9] = [
     (RootSettings::DOC, RootSettings::TABLE),
     (PublicSettings::DOC, PublicSettings::TABLE),
     (AdminSettings::DOC, AdminSettings::TABLE),
     (DatabaseSettings::DOC, DatabaseSettings::TABLE),
+    (ClockSettings::DOC, ClockSettings::TABLE),
     (KeysSettings::DOC, KeysSettings::TABLE),
     (TokensSettings::DOC, TokensSettings::TABLE),
     (ClientsSettings::DOC, ClientsSettings::TABLE),
@@ -263,6 +275,7 @@ impl Settings {
         let public = PublicSettings::read(reader);
         let admin = AdminSettings::read(reader);
         let database = DatabaseSettings::read(reader);
+        let clock = ClockSettings::read(reader);
         let keys = KeysSettings::read(reader);
         let tokens = TokensSettings::read(reader);
         let clients = ClientsSettings::read(reader);
@@ -277,6 +290,7 @@ impl Settings {
             public: public?,
             admin: admin?,
             database: database?,
+            clock: clock?,
             keys: keys?,
             tokens: tokens?,
             clients: clients?,

@@ -19,6 +19,7 @@ use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::ring::{KeyRing, Ring, open_signer};
 use super::rotation::{self, Action, Policy, Step, SweepRefused};
 use super::signer::Ed25519Name;
+use super::skew::ClockSkew;
 use super::states::{Key, KeySpec, KeyTable, Origin, Purpose};
 use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
 use crate::audit::{Act, By, Entry};
@@ -60,12 +61,12 @@ pub enum KeeperError {
     #[error(transparent)]
     Import(#[from] ImportRefused),
     /// This machine's clock and the store's are apart. Leases and propagation times would mean nothing.
-    #[error("this machine's clock says {ours}, the store's {theirs}: they are further apart than allowed")]
+    #[error("this machine's clock is {skew} of the store's, more than the {most:?} that are allowed")]
     ClockApart {
-        /// This machine's time.
-        ours: Timestamp,
-        /// The store's time.
-        theirs: Timestamp,
+        /// How far.
+        skew: ClockSkew,
+        /// How far they may be.
+        most: Duration,
     },
     /// The master key that keys are to be sealed under is not at hand.
     #[error("the keys are sealed under another master key: {0}")]
@@ -236,24 +237,27 @@ impl KeyKeeper {
         Ok(table.find(&key.kid).cloned().ok_or_else(unknown)?)
     }
 
-    /// Holds this machine's clock against the store's time `theirs`, which was asked for at `asked_at` and has just been
-    /// answered. A replica whose clock is wrong must not renew its lease: by such a clock, leases mean nothing.
+    /// How far this machine's clock may be from the store's.
+    #[must_use]
+    pub const fn max_clock_skew(&self) -> Duration {
+        self.settings.max_clock_skew
+    }
+
+    /// Judges how far this machine's clock is from the store's. A replica whose clock is wrong must not renew its lease: by
+    /// such a clock, leases mean nothing.
     ///
     /// # Errors
     /// [`KeeperError::ClockApart`].
-    pub fn check_clock(&self, asked_at: Timestamp, theirs: Timestamp) -> Result<(), KeeperError> {
-        let (answered_at, skew) = (self.clock.now(), self.settings.max_clock_skew);
-        if theirs < asked_at.minus(skew) || theirs > answered_at.plus(skew) {
-            return Err(KeeperError::ClockApart { ours: answered_at, theirs });
-        }
-        Ok(())
+    pub fn check_clock(&self, skew: ClockSkew) -> Result<(), KeeperError> {
+        let most = self.settings.max_clock_skew;
+        if skew.is_beyond(most) { Err(KeeperError::ClockApart { skew, most }) } else { Ok(()) }
     }
 
     /// A snapshot that may be acted on: the clocks agree, and this replica's master keys open all of it.
     async fn load(&self) -> Result<StoredKeys, KeeperError> {
         let asked_at = self.clock.now();
         let stored = self.store.load(Purpose::Signing).await?;
-        self.check_clock(asked_at, stored.now)?;
+        self.check_clock(ClockSkew::measure(asked_at, stored.now, self.clock.now()))?;
         for (kid, sealed) in &stored.sealed {
             let wrong = |why| KeyError::Sealed { kid: kid.clone(), why };
             self.masters.check_opens(sealed).map_err(wrong)?;

@@ -22,6 +22,7 @@ pub mod ring;
 pub mod rotation;
 pub mod schedule;
 pub mod signer;
+mod skew;
 pub mod states;
 pub mod store;
 pub mod timeline;
@@ -38,6 +39,7 @@ pub use rotation::{
 };
 pub use schedule::next_rotation;
 pub use signer::{Ed25519Name, SigningError, SigningKey};
+pub use skew::ClockSkew;
 pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
 pub use store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
 pub use timeline::{Foreseen, KeyTimeline, Milestone, Timeline, Transition, foresee, timeline};

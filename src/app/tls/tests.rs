@@ -4,15 +4,14 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use p256::pkcs8::DecodePrivateKey;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, date_time_ymd};
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use tempfile::TempDir;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use super::super::said::said;
 use super::certificate::Certificate;
 use super::pair::PairFiles;
 use crate::ports::Timestamp;
@@ -77,31 +76,6 @@ impl Folder {
         let error = error.replace(self.folder.path().to_str().unwrap(), "F");
         assert_eq!(error, sentence);
     }
-}
-
-/// The messages logged while `act` runs.
-fn said(act: impl FnOnce()) -> Vec<String> {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<String>>>);
-    struct Message<'a>(&'a mut String);
-    impl tracing::field::Visit for Message<'_> {
-        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-            if field.name() == "message" {
-                *self.0 = format!("{value:?}");
-            }
-        }
-    }
-    impl<S: tracing::Subscriber> Layer<S> for Lines {
-        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-            let mut line = String::new();
-            event.record(&mut Message(&mut line));
-            self.0.lock().unwrap().push(line);
-        }
-    }
-    let lines = Lines::default();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), act);
-    let lines = lines.0.lock().unwrap();
-    lines.clone()
 }
 
 const REPLACED: &str = "the TLS certificate was replaced";
