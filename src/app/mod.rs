@@ -29,7 +29,7 @@ use tracing::info;
 use crate::clients::{Administration, AdministrationRules, AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
-use crate::http::{AccessLog, Admin, Guard, Http, Limits, Listener, Metadata, PublishedKeys};
+use crate::http::{AccessLog, Admin, Description, Guard, Http, Limits, Listener, Metadata, PublishedKeys};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
@@ -344,6 +344,7 @@ fn compose(
         admin,
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
         metadata: Metadata::new(issuer),
+        description: Description::new(issuer, &settings.admin.bind.to_string()),
         readiness: Arc::clone(&opened.follower) as _,
         clock: Arc::clone(&parts.clock),
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },

@@ -3,11 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 use signet_verify::base64url;
+use utoipa::ToSchema;
 
 use super::Row;
 
 /// One act, as the audit log has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// Its place in the log, from 1, without gaps.
     pub number: i64,
@@ -29,6 +30,7 @@ pub struct AuditEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// What else there is to know, an object.
+    #[schema(value_type = Object)]
     pub detail: Value,
     /// SHA-256 over this row and the hash of the row before, in base64url.
     pub hash: String,

@@ -12,6 +12,8 @@ use signet_verify::{Algorithm, PublicJwk, VerifyingKey};
 use super::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, ResourceId, ScopeSet, SecretMethod,
 };
+use utoipa::ToSchema;
+
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 
@@ -21,7 +23,7 @@ const MAX_NAME: usize = 200;
 const MAX_RESOURCES: usize = 100;
 
 /// What describes a client, without its identifier and secrets. Unknown members are refused.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientMetadata {
     /// For people.
@@ -38,6 +40,7 @@ pub struct ClientMetadata {
     pub grant_types: Option<Vec<String>>,
     /// With `private_key_jwt`: its public keys, `{"keys":[…]}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub jwks: Option<Value>,
     /// Resource identifier to the scopes it may get there, space-separated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

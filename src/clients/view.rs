@@ -6,12 +6,14 @@ use serde::Serialize;
 use signet_verify::Algorithm;
 
 use super::{Client, ClientAuthentication, ClientMetadata, Resource, SecretOrigin};
+use utoipa::ToSchema;
+
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 use crate::secret::SecretText;
 
 /// A client: the members of [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2), and its state.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ClientView {
     /// Its identifier.
     pub client_id: String,
@@ -32,7 +34,7 @@ pub struct ClientView {
 }
 
 /// A secret as far as it may be known.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct SecretView {
     /// When it was made.
     pub created_at: String,
@@ -74,7 +76,7 @@ impl ClientView {
 
 /// What a client gets to know of its registration
 /// ([RFC 7591 §3.2.1](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1)).
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RegisteredClient {
     /// The client.
     #[serde(flatten)]
@@ -105,7 +107,7 @@ impl RegisteredClient {
 }
 
 /// A resource.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ResourceView {
     /// Its identifier, which is the audience of its tokens.
     pub resource: String,
@@ -118,6 +120,7 @@ pub struct ResourceView {
     pub token_lifetime: Option<u64>,
     /// How its tokens are signed; absent where the issuer's default counts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub algorithm: Option<Algorithm>,
     /// Whether it is Signet's own, which nobody edits.
     pub reserved: bool,

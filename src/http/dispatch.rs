@@ -158,6 +158,8 @@ impl Endpoint {
             Self::Jwks => http.keys.answer(head.headers(), now),
             Self::OAuthMetadata => http.metadata.oauth(http.metadata_max_age),
             Self::OpenIdMetadata => http.metadata.openid(http.metadata_max_age),
+            Self::OpenApi => http.description.json(),
+            Self::Docs => http.description.html(),
             Self::Healthy => health::healthy(),
             Self::Ready => health::ready(&*http.readiness),
             Self::Metrics => meter::page(&*http.meter),

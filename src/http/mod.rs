@@ -15,6 +15,7 @@ mod error;
 mod health;
 mod meter;
 mod oauth;
+mod openapi;
 mod paths;
 mod table;
 
@@ -35,6 +36,7 @@ pub use envelope::{AccessLine, AccessLog};
 pub use error::OAUTH_ERRORS;
 pub use health::{Check, Readiness};
 pub use meter::{METHODS, Meter, NO_ROUTE, RouteMeter};
+pub use openapi::Description;
 pub use table::{Access, Listener, Route, table};
 
 /// What the routes work with.
@@ -49,6 +51,8 @@ pub struct Http {
     pub keys: PublishedKeys,
     /// The metadata documents.
     pub metadata: Metadata,
+    /// The described API.
+    pub description: Description,
     /// Whether this replica can do its work.
     pub readiness: Arc<dyn Readiness>,
     /// This replica's time.

@@ -43,6 +43,8 @@ pub(super) enum Endpoint {
     Healthy,
     Ready,
     Metrics,
+    OpenApi,
+    Docs,
     Admin(Operation),
 }
 
@@ -84,6 +86,8 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         public("GET", issuer.endpoint_path("/.well-known/jwks.json"), Access::Anyone, Endpoint::Jwks),
         public("GET", issuer.oauth_metadata_path(), Access::Anyone, Endpoint::OAuthMetadata),
         public("GET", issuer.openid_metadata_path(), Access::Anyone, Endpoint::OpenIdMetadata),
+        public("GET", issuer.endpoint_path("/openapi.json"), Access::Anyone, Endpoint::OpenApi),
+        public("GET", issuer.endpoint_path("/docs"), Access::Anyone, Endpoint::Docs),
         admin("/healthz", Endpoint::Healthy),
         admin("/readyz", Endpoint::Ready),
         admin("/metrics", Endpoint::Metrics),

@@ -8,6 +8,7 @@ mod app;
 mod assertion;
 mod cli;
 mod deployment;
+mod described;
 mod discovery;
 mod faults;
 mod hostile;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use signet_verify::Algorithm;
 
 use super::{ATTEMPTS, Administration, AdministrationError, Request, check_version};
+use utoipa::ToSchema;
+
 use crate::audit::Act;
 use crate::clients::{Client, Insert, Removal, Resource, ResourceError, ResourceId, ScopeSet, Swap};
 
@@ -14,7 +16,7 @@ use crate::clients::{Client, Insert, Removal, Resource, ResourceError, ResourceI
 const PAGE: u32 = 500;
 
 /// What describes a resource, without its identifier. Unknown members are refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceMetadata {
     /// For people.

@@ -11,6 +11,8 @@ use super::paging::{PARAMETERS, Wanted, json};
 use super::precondition::{IfMatch, etag};
 use super::query::Query;
 use super::{Admin, Call};
+use utoipa::ToSchema;
+
 use crate::clients::{
     AdministrationError, Client, ClientError, ClientId, ClientMetadata, ClientView, RegisteredClient, Request,
 };
@@ -22,7 +24,7 @@ const ROUTE: &str = "/admin/v1/clients";
 const MOST_OVERLAP: u64 = 90 * 86_400;
 
 /// Registers a client: the members of [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2), and those below.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisterClient {
     /// Its identifier: 1 to 64 of `A-Z a-z 0-9 - . _ ~`; a new random one when absent.
@@ -37,7 +39,7 @@ pub struct RegisterClient {
 }
 
 /// Replaces all that describes a client. Its secrets stay.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceClient {
     /// Why, for the audit log.
@@ -49,7 +51,7 @@ pub struct ReplaceClient {
 }
 
 /// Rolls a client's secret.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollSecret {
     /// How long the secret before the new one stays valid, seconds, at most 90 days; `clients.secret_overlap` when absent.
@@ -61,7 +63,7 @@ pub struct RollSecret {
 }
 
 /// A change of which nothing is to be said but why.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
     /// Why, for the audit log.
@@ -70,7 +72,7 @@ pub struct Because {
 }
 
 /// A new secret, shown here and never again.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct RolledSecret {
     /// Whose it is.
     pub client_id: String,

@@ -9,6 +9,8 @@ use super::paging::{PARAMETERS, Wanted, json};
 use super::precondition::{IfMatch, etag};
 use super::query::Query;
 use super::{Admin, Call};
+use utoipa::ToSchema;
+
 use crate::clients::{AdministrationError, Request, Resource, ResourceMetadata, ResourceView};
 use crate::http::answer::Answer;
 use crate::http::error::{Kind, Problem, created, no_content};
@@ -16,7 +18,7 @@ use crate::http::error::{Kind, Problem, created, no_content};
 const ROUTE: &str = "/admin/v1/resources";
 
 /// Registers a resource.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateResource {
     /// Its identifier, an absolute URI: the audience of its tokens.
@@ -30,7 +32,7 @@ pub struct CreateResource {
 }
 
 /// Replaces all that describes a resource.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceResource {
     /// Why, for the audit log.
