@@ -135,9 +135,9 @@ section! {
         lease: Duration = fixed("10m").within("3s", "1d");
         /// How long verifiers may cache the JWKS.
         jwks_max_age: Duration = fixed("5m").within("1s", "1d");
-        /// By how much the clocks of verifiers may differ from ours. Of it, 4 s are for our own: replicas may differ from
-        /// the database by 1 s, and a change is stored within 2 s.
-        skew: Duration = fixed("1m").within("5s", "5m");
+        /// By how much the clocks of verifiers may differ from ours. Of it, twice `clock.max_skew` is for our own clocks,
+        /// and 2 s in which a change is stored.
+        skew: Duration = fixed("1m").within("2s", "5m");
         /// The file that holds the master key, which seals the private keys: mode 0600. On SQLite it is created at
         /// first start.
         master_key_file: PathBuf = fixed("keys/master.key");

@@ -11,13 +11,11 @@ use super::setting::Reader;
 use super::source;
 use super::value::BindAddress;
 use crate::issuer::Issuer;
-use crate::keys::{SHORTEST_MAX_AGE, stale_while_revalidate};
+use crate::keys::{COMMIT_WITHIN, SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::secret::{MasterKey, SecretError, SecretText};
 
 /// Within what time a replica sees what another process changed.
 pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
-/// By how much the clock of a replica that signs may change, from as far ahead as is allowed to as far behind.
-const CLOCK_SET: Duration = Duration::from_secs(2);
 
 /// The issuer of a listener that nobody named one for: the way to it from this machine. Nothing for a listener on an
 /// address that others use, as only the operator knows its name.
@@ -77,6 +75,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     master_key_is_one(reader);
     keys_propagate_before_they_sign(reader);
     lease_ends_before_unknown_keys_sign(reader);
+    skew_leaves_room_for_our_own(reader);
     default_algorithm_is_ready(reader);
     lifetimes_are_ordered(reader);
 }
@@ -158,17 +157,38 @@ fn lease_ends_before_unknown_keys_sign(reader: &mut Reader<'_>) {
     let max_age = reader.peek::<Duration>("keys.jwks_max_age");
     let skew = reader.peek::<Duration>("keys.skew");
     let lease = reader.peek::<Duration>("keys.lease");
-    if let (Some(propagation), Some(max_age), Some(skew), Some(lease)) = (propagation, max_age, skew, lease) {
-        let kept = SHORTEST_MAX_AGE.min(max_age) + stale_while_revalidate(max_age) + CLOCK_SET;
+    let max_skew = reader.peek::<Duration>("clock.max_skew");
+    if let (Some(propagation), Some(max_age), Some(skew), Some(lease), Some(max_skew)) =
+        (propagation, max_age, skew, lease, max_skew)
+    {
+        let kept = SHORTEST_MAX_AGE.min(max_age) + stale_while_revalidate(max_age) + max_skew * 2;
         let most = propagation.saturating_sub(kept + skew);
         if lease > most {
-            let (most, kept) = (super::duration::write(most), kept.as_secs());
+            let (most, kept) = (super::duration::write(most), super::duration::write(kept));
             let problem = format!(
-                "must be at most {most} (`keys.propagation` - `keys.skew` - {kept}s in which caches keep the JWKS at \
+                "must be at most {most} (`keys.propagation` - `keys.skew` - {kept} in which caches keep the JWKS at \
                  least), or a replica that can't reach the database would give verifiers a JWKS that lacks a key which \
                  signs"
             );
             reader.fault("keys.lease", problem);
+        }
+    }
+}
+
+/// Of what clocks may differ by, a part is used up here: a replica's clock may be set from as far ahead as is allowed to as
+/// far behind, and a change of the keys is stored a while after the moment from which its times count.
+fn skew_leaves_room_for_our_own(reader: &mut Reader<'_>) {
+    let skew = reader.peek::<Duration>("keys.skew");
+    let max_skew = reader.peek::<Duration>("clock.max_skew");
+    if let (Some(skew), Some(max_skew)) = (skew, max_skew) {
+        let least = max_skew * 2 + COMMIT_WITHIN;
+        if skew < least {
+            let least = super::duration::write(least);
+            let problem = format!(
+                "must be at least {least} (twice `clock.max_skew` + 2s to store a change), or keys would leave while \
+                 tokens of theirs live"
+            );
+            reader.fault("keys.skew", problem);
         }
     }
 }

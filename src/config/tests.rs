@@ -364,8 +364,12 @@ fn settings_that_contradict_each_other_are_refused() {
             "`keys.propagation` (signet.toml) must be at least 1m22s (`keys.jwks_max_age` + 10s stale-while-revalidate + 2s to follow + `keys.skew`), or a key would sign before every verifier has it",
         ),
         (
+            "keys.skew = \"5s\"\nclock.max_skew = \"2s\"",
+            "`keys.skew` (signet.toml) must be at least 6s (twice `clock.max_skew` + 2s to store a change), or keys would leave while tokens of theirs live",
+        ),
+        (
             "keys.lease = \"774s\"",
-            "`keys.lease` (signet.toml) must be at most 12m53s (`keys.propagation` - `keys.skew` - 67s in which caches keep the JWKS at least), or a replica that can't reach the database would give verifiers a JWKS that lacks a key which signs",
+            "`keys.lease` (signet.toml) must be at most 12m53s (`keys.propagation` - `keys.skew` - 1m7s in which caches keep the JWKS at least), or a replica that can't reach the database would give verifiers a JWKS that lacks a key which signs",
         ),
         (
             "keys.rotate_every = \"1h\"\nkeys.propagation = \"2h\"",

@@ -9,7 +9,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use signet::app::{Application, Credentials, Opened, Parts, Preparation, StartError, Stopper};
 use signet::config::Settings;
-use signet::ports::{Clock, SystemEntropy, Timestamp};
+use signet::ports::{Clock, SystemClock, SystemEntropy, Timestamp};
 use tempfile::TempDir;
 
 /// A clock that stands until the test moves it. The store's time is its time too.
@@ -62,6 +62,7 @@ pub struct Installation {
     pub clock: HeldClock,
     environment: Vec<(String, String)>,
     follow_every: Duration,
+    real_time: bool,
     authority: Option<reqwest::Certificate>,
 }
 
@@ -77,11 +78,13 @@ impl Installation {
             ("SIGNET__PUBLIC__WORKERS".to_owned(), "1".to_owned()),
             ("SIGNET__ADMIN__BIND".to_owned(), "127.0.0.1:0".to_owned()),
         ];
-        Self { folder, clock: HeldClock::new(), environment, follow_every: Duration::from_millis(20), authority: None }
+        let (clock, follow_every) = (HeldClock::new(), Duration::from_millis(20));
+        Self { folder, clock, environment, follow_every, real_time: false, authority: None }
     }
 
-    /// With one more setting, such as `KEYS__ALGORITHMS`.
+    /// With one more setting, such as `KEYS__ALGORITHMS`; a later one of that name counts.
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| *known != format!("SIGNET__{name}"));
         self.environment.push((format!("SIGNET__{name}"), value.to_owned()));
         self
     }
@@ -118,6 +121,12 @@ impl Installation {
         self
     }
 
+    /// By this machine's clock, and not the one that the test holds.
+    pub fn in_real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
     /// The settings as the program reads them.
     pub fn settings(&self) -> Settings {
         let loaded = Settings::load(None, self.environment.iter().cloned(), self.folder.path());
@@ -126,7 +135,7 @@ impl Installation {
 
     pub fn parts(&self) -> Parts {
         Parts {
-            clock: Arc::new(self.clock.clone()),
+            clock: if self.real_time { Arc::new(SystemClock) } else { Arc::new(self.clock.clone()) },
             entropy: Arc::new(SystemEntropy),
             follow_every: self.follow_every,
             access_log: None,

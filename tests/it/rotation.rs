@@ -1,5 +1,13 @@
 //! Signing keys over time, as services see them: the whole program with a clock that the test holds.
 
+mod caching;
+mod cut_off;
+mod killed;
+mod load;
+mod proxy;
+mod replicas;
+mod together;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ pub(super) const PLAIN: Bounds = Bounds {
     verifiers_behind: 1,
     stalls: false,
     keys: 5,
-    compromises: 0,
+    interventions: 0,
 };
 
 /// Replicas that stall between what they read and what they do, and are killed.
@@ -27,7 +27,7 @@ pub(super) const STALLED: Bounds =
 
 fn holds(name: &str, bounds: Bounds) {
     let full = std::env::var("SIGNET_TEST_SCALE").is_ok_and(|scale| scale == "full");
-    let most = if full { 3_000_000 } else { 150_000 };
+    let most = if full { 1_500_000 } else { 150_000 };
     let model = Model::new(bounds, Fault::None);
     let seen = explore(&model, model.start().unwrap(), most);
     let extent = if seen.complete { "all of them" } else { "the nearest" };
@@ -42,14 +42,27 @@ fn holds(name: &str, bounds: Bounds) {
 fn two_replicas_that_lag_and_are_cut_off_keep_every_promise() {
     holds("two replicas", PLAIN);
 }
+
 #[test]
 fn three_replicas_that_lag_and_are_cut_off_keep_every_promise() {
     holds("three replicas", Bounds { replicas: 3, ..PLAIN });
 }
+
 #[test]
 fn replicas_that_stall_keep_every_promise() {
     holds("stalled", STALLED);
 }
+
+#[test]
+fn a_compromise_costs_what_is_said_and_nothing_else() {
+    holds("compromise", Bounds { interventions: 1, ..PLAIN });
+}
+
+#[test]
+fn replicas_that_stall_through_a_compromise_keep_every_promise() {
+    holds("stalled through a compromise", Bounds { interventions: 1, ..STALLED });
+}
+
 #[test]
 fn replicas_whose_clocks_are_wrong_keep_every_promise() {
     holds("wrong clocks", Bounds { drift: 1, skew: 2, propagation: 8, rotate_every: 8, ..PLAIN });

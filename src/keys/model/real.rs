@@ -9,7 +9,7 @@ use signet_verify::Algorithm;
 use super::super::fixtures;
 use super::super::plan::{Candidate, generated_by, plan};
 use super::super::ring::KeyRing;
-use super::super::rotation::{Policy, SweepRefused, invariant, rotate_now, sweep};
+use super::super::rotation::{Policy, SweepRefused, compromise, invariant, may_fail_until, retire, rotate_now, sweep};
 use super::super::states::{Key, KeyTable};
 use super::state::{Life, Row, Tick, Wish, moment};
 
@@ -17,8 +17,16 @@ const ALGORITHM: Algorithm = Algorithm::Es256;
 /// More than a table of the model ever has.
 const MOST_KEYS: u64 = 14;
 
-/// The tables that came of a change; none where nothing was to be changed.
-type Outcomes = HashMap<(Vec<Row>, Wish, Tick), Option<Vec<Row>>>;
+/// What comes of a change.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub(super) rows: Vec<Row>,
+    /// Until when tokens of the key that is now active may fail, as an operator is told.
+    pub(super) may_fail_until: Option<Tick>,
+}
+
+/// None where nothing was to be changed.
+type Outcomes = HashMap<(Vec<Row>, Wish, Tick), Option<Outcome>>;
 
 pub(super) struct Real {
     policy: Policy,
@@ -56,7 +64,7 @@ impl Real {
     }
 
     /// The rows after what `wish` asks for, decided at the moment `at` on `rows`.
-    pub(super) fn outcome(&self, rows: &[Row], wish: Wish, at: Tick) -> Result<Option<Vec<Row>>, String> {
+    pub(super) fn outcome(&self, rows: &[Row], wish: Wish, at: Tick) -> Result<Option<Outcome>, String> {
         let asked = (rows.to_vec(), wish, at);
         if let Some(known) = self.outcomes.borrow().get(&asked) {
             return Ok(known.clone());
@@ -76,11 +84,13 @@ impl Real {
         KeyTable { version: 1, acted_at: None, keys }
     }
 
-    fn decide(&self, rows: &[Row], wish: Wish, at: Tick) -> Result<Option<Vec<Row>>, String> {
+    fn decide(&self, rows: &[Row], wish: Wish, at: Tick) -> Result<Option<Outcome>, String> {
         let (table, policy, now) = (self.table(rows), &self.policy, moment(at));
         let actions = match wish {
             Wish::Sweep => sweep(&table, policy, now),
             Wish::Rotate => rotate_now(&table, policy, ALGORITHM, now, self.force),
+            Wish::Compromise(place) => compromise(&table, policy, &self.keys[place].kid, "", now),
+            Wish::Retire(place) => retire(&table, policy, &self.keys[place].kid, now),
         };
         let actions = match actions {
             Ok(actions) if actions.is_empty() => return Ok(None),
@@ -97,6 +107,9 @@ impl Real {
         let row = |key: &Key| Row { life: Life::of(key.state), published: super::state::tick(key.published_at) };
         let in_place = |(key, name): (&Key, &Key)| if key.kid == name.kid { Ok(row(key)) } else { Err(()) };
         let rows: Result<Vec<Row>, ()> = after.keys.iter().zip(&self.keys).map(in_place).collect();
-        rows.map(Some).map_err(|()| "keys changed places".to_owned())
+        let rows = rows.map_err(|()| "keys changed places".to_owned())?;
+        let told = may_fail_until(&table, policy, &actions, now).filter(|_| !self.force);
+        let may_fail_until = told.map(super::state::tick);
+        Ok(Some(Outcome { rows, may_fail_until }))
     }
 }

@@ -113,6 +113,18 @@ pub(super) struct View {
 pub(super) enum Wish {
     Sweep,
     Rotate,
+    /// A key by its place, in whatever state.
+    Compromise(usize),
+    Retire(usize),
+}
+
+impl Wish {
+    fn place_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Compromise(place) | Self::Retire(place) => Some(place),
+            Self::Sweep | Self::Rotate => None,
+        }
+    }
 }
 
 /// A change that was decided and not committed yet.
@@ -149,8 +161,8 @@ pub(super) struct State {
     pub(super) keys: Vec<Key>,
     pub(super) replicas: Vec<Replica>,
     pub(super) caches: Vec<Cache>,
-    /// How many compromises are still to come at most.
-    pub(super) compromises: u8,
+    /// How many keys are still to be compromised or retired by hand, at most.
+    pub(super) interventions: u8,
 }
 
 impl State {
@@ -190,6 +202,8 @@ impl State {
             let low = (1 << place) - 1;
             let close = |keys: &mut Keys| *keys = *keys & low | (*keys >> 1) & !low;
             let views = |replica: &mut Replica| {
+                let wished = replica.decided.as_mut().and_then(|decided| decided.wish.place_mut());
+                wished.filter(|wished| **wished > place).into_iter().for_each(|wished| *wished -= 1);
                 let loaded = replica.loaded.as_mut().map(|(view, _)| view);
                 for view in loaded.into_iter().chain([&mut replica.view]) {
                     close(&mut view.published);
@@ -204,7 +218,8 @@ impl State {
     fn is_referred_to(&self, place: usize) -> bool {
         let by_replica = |replica: &Replica| {
             let loaded = replica.loaded.is_some_and(|(view, _)| has(view.published, place));
-            loaded || has(replica.view.published, place)
+            let wished = replica.decided.is_some_and(|mut decided| decided.wish.place_mut() == Some(&mut { place }));
+            loaded || wished || has(replica.view.published, place)
         };
         self.replicas.iter().any(by_replica) || self.caches.iter().any(|cache| has(cache.keys, place))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::rotation::Policy;
 use super::check::World;
-use super::real::Real;
+use super::real::{Outcome, Real};
 use super::state::{Cache, Decided, Key, LONG_AGO, Life, Replica, Row, State, Tick, View, Wish, has};
 
 /// However stale a JWKS is, caches are not told to keep it for less.
@@ -33,7 +33,8 @@ pub(super) struct Bounds {
     /// How many keys a table may have for an operator to rotate. Without such a bound there is no end to them where
     /// nobody ever sweeps.
     pub(super) keys: usize,
-    pub(super) compromises: u8,
+    /// How many keys are compromised or retired by hand, at most.
+    pub(super) interventions: u8,
 }
 
 /// What is broken on purpose, to see that the model sees it.
@@ -109,7 +110,7 @@ impl Model {
         let row = |life| Row { life, published: 0 };
         let key = |life| Key { row: row(life), dies: LONG_AGO, excused_until: LONG_AGO };
         let keys = vec![key(Life::Active { since: 0 }), key(Life::Pending { usable_from: 0 })];
-        let mut state = State { keys, replicas: vec![], caches: vec![], compromises: self.bounds.compromises };
+        let mut state = State { keys, replicas: vec![], caches: vec![], interventions: self.bounds.interventions };
         let replica = Replica { drift: 0, view: state.view(), confirmed_at: 0, loaded: None, decided: None };
         state.replicas = vec![replica; self.bounds.replicas];
         self.settled(state)
@@ -209,17 +210,25 @@ impl Model {
 
     /// The state after a change was committed, if there is anything to change.
     fn changed(&self, state: &State, at: usize, decided: Decided) -> Result<Option<State>, String> {
-        let rows = match self.fault {
+        let outcome = match self.fault {
             Fault::VersionNotCompared => self.unseen(state, decided)?,
             _ => self.real.outcome(&Self::rows(state), decided.wish, decided.at)?,
         };
-        let Some(rows) = rows else { return Ok(None) };
+        let Some(Outcome { rows, may_fail_until }) = outcome else { return Ok(None) };
         let mut after = state.clone();
         for (place, row) in rows.into_iter().enumerate() {
             match after.keys.get_mut(place) {
                 Some(key) => key.row = row,
                 None => after.keys.push(Key { row, dies: LONG_AGO, excused_until: LONG_AGO }),
             }
+        }
+        if matches!(decided.wish, Wish::Compromise(_) | Wish::Retire(_)) {
+            let Some(left) = after.interventions.checked_sub(1) else { return Ok(None) };
+            after.interventions = left;
+        }
+        let is_active = |key: &&mut Key| matches!(key.row.life, Life::Active { .. });
+        if let (Some(until), Some(key)) = (may_fail_until, after.keys.iter_mut().find(is_active)) {
+            key.excused_until = until;
         }
         // Those who decided on the table before come too late; the one who won has acted.
         let raced = |replica: &mut Replica| replica.decided = None;
@@ -231,9 +240,10 @@ impl Model {
     }
 
     /// What a commit that compares no version does: the rows that were to change do, whatever they are now.
-    fn unseen(&self, state: &State, decided: Decided) -> Result<Option<Vec<Row>>, String> {
+    fn unseen(&self, state: &State, decided: Decided) -> Result<Option<Outcome>, String> {
         let before = self.tables.borrow()[decided.on].clone();
-        let Some(mut after) = self.real.outcome(&before, decided.wish, 0)? else { return Ok(None) };
+        let Some(outcome) = self.real.outcome(&before, decided.wish, 0)? else { return Ok(None) };
+        let mut after = outcome.rows;
         let mut rows = Self::rows(state);
         let new = after.split_off(before.len());
         let pairs = before.iter().zip(after).enumerate();
@@ -241,7 +251,7 @@ impl Model {
         let changed: Vec<(usize, Row)> = changed.collect();
         changed.into_iter().for_each(|(place, row)| rows[place] = row.since(decided.at));
         rows.extend(new.into_iter().map(|row| row.since(decided.at)));
-        Ok(Some(rows))
+        Ok(Some(Outcome { rows, may_fail_until: None }))
     }
 
     fn decide(&self, state: &State, wish: Wish) -> Decided {
@@ -302,7 +312,10 @@ impl Model {
             }
             return Ok(());
         }
-        for wish in [Wish::Sweep, Wish::Rotate] {
+        let published = state.keys.iter().enumerate().filter(|(_, key)| key.row.life.is_published());
+        let published = published.filter(|_| state.interventions > 0).map(|(place, _)| place);
+        let by_hand = published.flat_map(|place| [Wish::Compromise(place), Wish::Retire(place)]);
+        for wish in [Wish::Sweep, Wish::Rotate].into_iter().chain(by_hand) {
             if wish == Wish::Rotate && state.keys.len() >= self.bounds.keys {
                 continue;
             }

@@ -60,9 +60,14 @@ impl Program {
 
     /// With one more setting; a later one of that name counts.
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.environment.retain(|(known, _)| *known != format!("SIGNET__{name}"));
-        self.environment.push((format!("SIGNET__{name}"), value.to_owned()));
+        self.set(name, Some(value));
         self
+    }
+
+    /// Sets or unsets a setting.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| *known != format!("SIGNET__{name}"));
+        self.environment.extend(value.map(|value| (format!("SIGNET__{name}"), value.to_owned())));
     }
 
     /// With a variable that is no setting.
@@ -97,6 +102,11 @@ impl Program {
         command.env("PATH", std::env::join_paths(path).unwrap()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ended::of(command.output().unwrap())
+    }
+
+    /// Starts a verb without waiting for its end.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().unwrap()
     }
 
     /// Starts the server without waiting for anything.
