@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use signet_verify::Algorithm;
 use tokio::sync::Mutex;
 
@@ -17,12 +16,14 @@ use super::import::{ImportRefused, import_pem};
 use super::material::{KeyError, NewKey, binding, generate};
 use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::ring::{KeyRing, Ring, open_signer};
-use super::rotation::{self, Action, Policy, Step, SweepRefused};
+use super::rotation::{self, Action, KeyAct, Policy, Step, SweepRefused, may_fail_until};
 use super::signer::Ed25519Name;
 use super::skew::ClockSkew;
-use super::states::{Key, KeySpec, KeyTable, Origin, Purpose};
-use super::store::{Commit, KeyChange, KeyStore, StoredKeys};
-use crate::audit::{Act, By, Entry};
+use super::states::{Key, KeySpec, KeyTable, Purpose};
+use super::store::{Commit, KeyStore, StoredKeys};
+use super::timeline::{Foreseen, Timeline, foresee, timeline};
+use super::wish::{self, Wish};
+use crate::audit::By;
 use crate::ports::{Clock, Entropy, StoreError, Timestamp};
 use crate::secret::{MasterKey, MasterKeys, SecretError};
 
@@ -79,55 +80,39 @@ pub enum KeeperError {
     Interrupted,
 }
 
-/// What an operator or the passing of time asks for.
-enum Wish<'a> {
-    Sweep,
-    Add { key: &'a NewKey, reason: &'a str },
-    Rotate { algorithm: Algorithm, force: bool },
+/// What became of an act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The steps that were taken; none when what was asked for is so already. Then nothing was written.
+    pub actions: Vec<Action>,
+    /// The keys after them.
+    pub table: KeyTable,
+    /// The moment from which they count, by the store's time.
+    pub at: Timestamp,
+    /// Until when tokens may fail at verifiers that lack the key that signs them; `None` when none may.
+    pub may_fail_until: Option<Timestamp>,
 }
 
-impl Wish<'_> {
-    fn actions(&self, table: &KeyTable, policy: &Policy, now: Timestamp) -> Result<Vec<Action>, SweepRefused> {
-        match self {
-            Self::Sweep => rotation::sweep(table, policy, now),
-            Self::Add { key, reason } => rotation::add(table, policy, &key.kid, key.algorithm, reason, now),
-            Self::Rotate { algorithm, force } => rotation::rotate_now(table, policy, *algorithm, now, *force),
-        }
-    }
-
-    /// What goes into the audit log when `actions` are carried out by `change`.
-    fn entry(&self, by: &By, actions: &[Action], change: &KeyChange) -> Entry {
-        let (act, subject) = match self {
-            Self::Sweep => (Act::KeysSweep, String::new()),
-            Self::Add { key, .. } if key.origin == Origin::Imported => (Act::KeysImport, key.kid.to_string()),
-            Self::Add { key, .. } => (Act::KeysCreate, key.kid.to_string()),
-            Self::Rotate { algorithm, .. } => (Act::KeysRotate, algorithm.name().to_owned()),
-        };
-        by.entry(act, subject, json!({ "steps": told(actions, change) }))
-    }
+/// What would become of an act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DryRun {
+    /// The steps that would be taken; none when what is asked for is so already.
+    pub actions: Vec<Action>,
+    /// The store's time.
+    pub at: Timestamp,
+    /// Until when tokens might fail, and the lives of the keys after the steps.
+    pub foreseen: Foreseen,
 }
 
-/// The steps of a change, for the audit log.
-fn told(actions: &[Action], change: &KeyChange) -> Vec<Value> {
-    let published = change.insert.iter().map(|(key, _)| {
-        let Key { kid, algorithm, state, reason, .. } = key;
-        json!({"step": "publish", "kid": kid.as_str(), "algorithm": algorithm.name(), "state": state.name(), "why": reason})
-    });
-    let step = |Action { step, reason }: &Action| {
-        let (name, kid) = match step {
-            // Told as what was published.
-            Step::Generate { .. } | Step::GenerateActive { .. } | Step::Add { .. } => return None,
-            Step::Activate { kid, forced: true } => ("activate early", kid),
-            Step::Activate { kid, .. } => ("activate", kid),
-            Step::Retire { kid, .. } => ("retire", kid),
-            Step::Withdraw { kid } => ("withdraw", kid),
-            Step::Expire { kid } => ("expire", kid),
-            Step::Compromise { kid } => ("compromise", kid),
-            Step::RaiseLifetime { kid, .. } => ("raise lifetime", kid),
-        };
-        Some(json!({ "step": name, "kid": kid.as_str(), "why": reason }))
-    };
-    published.chain(actions.iter().filter_map(step)).collect()
+/// The keys as they are, with what they went through and what comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The keys.
+    pub table: KeyTable,
+    /// The store's time.
+    pub at: Timestamp,
+    /// Their lives.
+    pub timeline: Timeline,
 }
 
 /// Keeps the signing keys of one replica.
@@ -199,7 +184,7 @@ impl KeyKeeper {
         if self.clock.now().millis() < self.due.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
-        Ok(self.carry_out(&Wish::Sweep, &self.settings.by).await?.0)
+        Ok(self.carry_out(&Wish::Sweep, &self.settings.by).await?.actions)
     }
 
     /// Imports the private key in `pem` and returns it as it stands in the table.
@@ -222,17 +207,38 @@ impl KeyKeeper {
         self.add(&key, "made for an operator", by).await
     }
 
-    /// Rotates `algorithm` now, whatever the age of its active key.
+    /// Does what an operator asks for about keys that are there.
     ///
     /// # Errors
-    /// [`SweepRefused::NotPropagated`] with the moment when it becomes possible without `force`, and as for
-    /// [`Self::sweep`].
-    pub async fn rotate(&self, algorithm: Algorithm, force: bool, by: &By) -> Result<Vec<Action>, KeeperError> {
-        Ok(self.carry_out(&Wish::Rotate { algorithm, force }, by).await?.0)
+    /// When the act is refused ([`SweepRefused::NotPropagated`] names the moment when it becomes possible without force), a
+    /// key that is to sign can't be opened, or the store fails; nothing is changed then.
+    pub async fn act(&self, act: &KeyAct, by: &By) -> Result<Done, KeeperError> {
+        self.carry_out(&Wish::Act(act), by).await
+    }
+
+    /// What [`Self::act`] would do now. Nothing is made, opened or changed.
+    ///
+    /// # Errors
+    /// When the act is refused, or the store fails.
+    pub async fn dry_run(&self, act: &KeyAct) -> Result<DryRun, KeeperError> {
+        let (stored, policy) = (self.load().await?, &self.settings.policy);
+        let actions = act.steps(&stored.table, policy, stored.now)?;
+        let foreseen = foresee(&stored.table, policy, &actions, stored.now)?;
+        Ok(DryRun { actions, at: stored.now, foreseen })
+    }
+
+    /// The keys as the store has them, whatever this machine's clock says.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn survey(&self) -> Result<Survey, KeeperError> {
+        let StoredKeys { table, now: at, .. } = self.store.load(Purpose::Signing).await?;
+        let timeline = timeline(&table, &self.settings.policy, at);
+        Ok(Survey { table, at, timeline })
     }
 
     async fn add(&self, key: &NewKey, reason: &str, by: &By) -> Result<Key, KeeperError> {
-        let (_, table) = self.carry_out(&Wish::Add { key, reason }, by).await?;
+        let Done { table, .. } = self.carry_out(&Wish::Add { key, reason }, by).await?;
         let unknown = || PlanRefused::UnknownKey(key.kid.clone());
         Ok(table.find(&key.kid).cloned().ok_or_else(unknown)?)
     }
@@ -266,8 +272,8 @@ impl KeyKeeper {
         Ok(stored)
     }
 
-    /// Plans and commits, again when another replica came first. Answers the steps taken and the table after them.
-    async fn carry_out(&self, wish: &Wish<'_>, by: &By) -> Result<(Vec<Action>, KeyTable), KeeperError> {
+    /// Plans and commits, again when another replica came first.
+    async fn carry_out(&self, wish: &Wish<'_>, by: &By) -> Result<Done, KeeperError> {
         let _changing = self.changing.lock().await;
         let policy = &self.settings.policy;
         let mut made: Vec<NewKey> = Vec::new();
@@ -276,7 +282,7 @@ impl KeyKeeper {
             let actions = wish.actions(&stored.table, policy, stored.now)?;
             if actions.is_empty() {
                 self.refresh().await?;
-                return Ok((actions, stored.table));
+                return Ok(Done { actions, table: stored.table, at: stored.now, may_fail_until: None });
             }
             let missing = missing(&generated_by(&actions), &made);
             if !missing.is_empty() {
@@ -288,15 +294,16 @@ impl KeyKeeper {
             let candidates = self.seal(wish, &made, &stored)?;
             let (table, change) = plan(&stored.table, policy, &actions, candidates, stored.now)?;
             let version = stored.table.version;
-            let entry = wish.entry(by, &actions, &change);
+            let (at, may_fail_until) = (stored.now, may_fail_until(&stored.table, policy, &actions, stored.now));
+            let entry = wish.entry(by, &actions, &change, may_fail_until);
             match self.store.commit(Purpose::Signing, version, &change, &entry).await? {
                 Commit::Done { version } => {
-                    report(&actions, &change);
+                    wish::report(&actions, &change, may_fail_until);
                     // The change is made, whatever becomes of this replica's own ring: the next poll refreshes it.
                     if let Err(error) = self.refresh().await {
                         tracing::warn!(%error, "the keys were changed, but can't be taken up yet");
                     }
-                    return Ok((actions, KeyTable { version, ..table }));
+                    return Ok(Done { actions, table: KeyTable { version, ..table }, at, may_fail_until });
                 }
                 Commit::Raced => tracing::debug!(version, "another replica changed the keys first"),
                 Commit::Late => tracing::warn!(version, "a change of the keys took too long and is planned anew"),
@@ -308,7 +315,7 @@ impl KeyKeeper {
     fn seal(&self, wish: &Wish<'_>, made: &[NewKey], stored: &StoredKeys) -> Result<Vec<Candidate>, KeeperError> {
         let added = match wish {
             Wish::Add { key, .. } => Some(*key),
-            Wish::Sweep | Wish::Rotate { .. } => None,
+            Wish::Sweep | Wish::Act(_) => None,
         };
         let master = self.masters.sealing(stored.sealed_under.as_deref())?;
         let seal = |key: &NewKey| key.seal(Purpose::Signing, master, self.entropy.as_ref());
@@ -397,30 +404,4 @@ fn missing(wanted: &[KeySpec], made: &[NewKey]) -> Vec<KeySpec> {
         }
     }
     missing
-}
-
-/// One line a step, with its reason.
-fn report(actions: &[Action], change: &KeyChange) {
-    for (key, _) in &change.insert {
-        let Key { kid, algorithm, state, reason, .. } = key;
-        tracing::info!(%kid, %algorithm, state = state.name(), reason, "a signing key was published");
-    }
-    for Action { step, reason } in actions {
-        match step {
-            Step::Generate { .. } | Step::GenerateActive { .. } | Step::Add { .. } => {}
-            Step::Compromise { kid } => tracing::warn!(%kid, reason, "a signing key is compromised"),
-            Step::Activate { kid, forced } => {
-                tracing::info!(%kid, forced, reason, "a signing key became active");
-            }
-            Step::Retire { kid, until } => {
-                tracing::info!(%kid, %until, reason, "a signing key is retiring");
-            }
-            Step::Withdraw { kid } => tracing::info!(%kid, reason, "a signing key was withdrawn"),
-            Step::Expire { kid } => tracing::info!(%kid, reason, "a signing key was retired"),
-            Step::RaiseLifetime { kid, to, .. } => {
-                let seconds = to.as_secs();
-                tracing::info!(%kid, seconds, reason, "a signing key's tokens may live longer");
-            }
-        }
-    }
 }

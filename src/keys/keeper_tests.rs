@@ -14,33 +14,35 @@ use super::material::KeyError;
 use super::pem_fixtures as pem;
 use super::plan::PlanRefused;
 use super::ring::NotSigning;
-use super::rotation::{Policy, SweepRefused};
+use super::rotation::{KeyAct, Policy, SweepRefused};
 use super::signer::Ed25519Name;
 use super::states::{KeySpec, KeyState, Origin, RsaBits};
 use crate::audit::By;
 use crate::ports::{Clock, Entropy, SystemEntropy, Timestamp};
 use crate::secret::{MasterKey, SecretError};
 
-const START: Timestamp = Timestamp::from_secs(1_800_000_000);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-struct Setting {
-    clock: Arc<HeldClock>,
-    store: Arc<MemoryStore>,
+pub(super) const ROTATE: KeyAct = KeyAct::Rotate { algorithm: Some(Es256), if_active: None, force: false };
+
+pub(super) struct Setting {
+    pub(super) clock: Arc<HeldClock>,
+    pub(super) store: Arc<MemoryStore>,
     master: String,
     specs: Vec<KeySpec>,
 }
 
 impl Setting {
-    fn new(specs: &[KeySpec]) -> Self {
+    pub(super) fn new(specs: &[KeySpec]) -> Self {
         let clock = HeldClock::at(START);
         let store = MemoryStore::new(&clock);
         let master = MasterKey::generate(&SystemEntropy).to_text().expose().to_owned();
         Self { clock, store, master, specs: specs.to_vec() }
     }
 
-    fn keeper(&self) -> KeyKeeper {
+    pub(super) fn keeper(&self) -> KeyKeeper {
         self.keeper_with(Arc::clone(&self.clock), Arc::new(SystemEntropy))
     }
 
@@ -63,13 +65,17 @@ impl Setting {
         KeyKeeper::new(self.store.clone(), clock, entropy, master.into(), settings)
     }
 
-    fn signs(&self, keeper: &KeyKeeper, algorithm: Algorithm) -> String {
+    pub(super) fn signs(&self, keeper: &KeyKeeper, algorithm: Algorithm) -> String {
         let signer = keeper.ring().signer(algorithm, self.clock.now()).unwrap();
         signer.sign(b"a.b").unwrap();
         signer.kid().to_string()
     }
 
-    fn states(&self) -> String {
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn states(&self) -> String {
         let names: Vec<_> = self.store.table().keys.iter().map(|key| key.state.name()).collect();
         names.join(" ")
     }
@@ -258,9 +264,9 @@ async fn an_imported_key_is_published_at_once_and_signs_in_its_turn() {
     let refused = keeper.import(pem::PUBLIC, None, &by()).await;
     assert!(matches!(refused, Err(KeeperError::Import(ImportRefused::NotPrivate(_)))));
     assert_eq!(setting.states(), "active pending pending");
-    keeper.rotate(Es256, false, &by()).await.unwrap();
+    keeper.act(&ROTATE, &by()).await.unwrap();
     setting.clock.advance(MINUTE * 15);
-    keeper.rotate(Es256, false, &by()).await.unwrap();
+    keeper.act(&ROTATE, &by()).await.unwrap();
     assert_eq!(setting.signs(&keeper, Es256), key.kid.as_str());
 }
 

@@ -26,10 +26,11 @@ mod skew;
 pub mod states;
 pub mod store;
 pub mod timeline;
+mod wish;
 
 pub use history::{History, PastState, StateName};
 pub use import::{ImportRefused, import_pem};
-pub use keeper::{KeeperError, KeeperSettings, KeyKeeper};
+pub use keeper::{Done, DryRun, KeeperError, KeeperSettings, KeyKeeper, Survey};
 pub use material::{KeyError, NewKey, generate};
 pub use plan::{Candidate, PlanRefused, plan};
 pub use ring::{Jwks, KeyRing, NotSigning, Ring, SHORTEST_MAX_AGE, stale_while_revalidate};
@@ -48,6 +49,8 @@ pub use timeline::{Foreseen, KeyTimeline, Milestone, Timeline, Transition, fores
 mod acts_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod keeper_acts_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]

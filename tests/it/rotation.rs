@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 use signet::app::Preparation;
-use signet::keys::{KeeperError, KeyStore, KeyTable, Purpose, SweepRefused};
+use signet::keys::{KeeperError, KeyAct, KeyStore, KeyTable, Purpose, SweepRefused};
 use signet::ports::{Clock, Timestamp};
 use signet_verify::{Algorithm, Compact, Jwks, Policy, verify};
 
@@ -379,7 +379,8 @@ async fn nothing_is_changed_by_a_clock_that_was_set_back() {
     let before = table(&installation).await;
 
     clock.set_back(HOUR);
-    let refused = world.opened.keeper.rotate(Algorithm::Es256, true, &by()).await;
+    let forced = KeyAct::Rotate { algorithm: Some(Algorithm::Es256), if_active: None, force: true };
+    let refused = world.opened.keeper.act(&forced, &by()).await;
     assert!(
         matches!(refused, Err(KeeperError::Refused(SweepRefused::ClockWentBack { .. }))),
         "an operator's wish counts no more: {refused:?}"
