@@ -254,7 +254,7 @@ fn every_command_that_a_paper_shows_exists_with_its_options() {
 }
 
 /// The anchor that a heading gets: lower case, spaces as hyphens, punctuation left out.
-fn anchor(heading: &str) -> String {
+pub fn anchor(heading: &str) -> String {
     let kept = |sign: &char| sign.is_alphanumeric() || [' ', '-', '_'].contains(sign);
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
