@@ -66,7 +66,7 @@ async fn a_replica_cut_off_while_the_other_rotates_stops_in_time_and_nothing_it_
     proxy.cut();
     // Twice the propagation time: one key is promoted that the cut replica has never heard of.
     for step in 0..60 {
-        if keeper.rotate(Algorithm::Es256, false, &by()).await.is_ok() {
+        if keeper.act(&super::ROTATE, &by()).await.is_ok() {
             rotations += 1;
         }
         let since = clock.now().since(cut_at);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use signet::keys::{KeeperError, KeySpec, KeyState, KeyStore, KeyTable, Purpose, SweepRefused};
 use signet::ports::{Clock, Timestamp};
-use signet_verify::Algorithm;
 
 use super::load::{Load, Outcome, Random};
 use crate::app::{Backend, Installation, Signet};
@@ -43,7 +42,7 @@ fn rotations(table: &KeyTable) -> usize {
 
 /// Rotates ES256 unless the successor has not propagated.
 async fn rotate(world: &World) -> bool {
-    match world.opened.keeper.rotate(Algorithm::Es256, false, &by()).await {
+    match world.opened.keeper.act(&super::ROTATE, &by()).await {
         Ok(_) => true,
         Err(KeeperError::Refused(SweepRefused::NotPropagated { .. })) => false,
         Err(error) => panic!("{error}"),

@@ -17,7 +17,7 @@ const PROPAGATION: Duration = Duration::from_secs(900);
 
 /// Whether it rotated, or found that another had.
 async fn rotates(keeper: &KeyKeeper) -> bool {
-    match keeper.rotate(Algorithm::Es256, false, &by()).await {
+    match keeper.act(&super::ROTATE, &by()).await {
         Ok(_) => true,
         Err(KeeperError::Refused(SweepRefused::NotPropagated { .. })) => false,
         Err(error) => panic!("{error}"),
