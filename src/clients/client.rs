@@ -15,7 +15,8 @@ const SECRETS: usize = 2;
 const MAX_ID: usize = 64;
 
 /// The name of a client: 1 to 64 unreserved characters
-/// ([RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)), so that no encoding changes it.
+/// ([RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)), so that no encoding changes it; `.` and `..`
+/// are none, since no path can name them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(Box<str>);
 
@@ -28,7 +29,8 @@ impl ClientId {
     /// Reads an identifier.
     pub fn parse(text: &str) -> Result<Self, ClientError> {
         let fits = (1..=MAX_ID).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+            && !matches!(text, "." | "..");
         if fits { Ok(Self(text.into())) } else { Err(ClientError::Id) }
     }
 
@@ -278,7 +280,7 @@ impl Client {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClientError {
     /// Not an identifier.
-    #[error("a client identifier has 1 to 64 characters of A-Z a-z 0-9 - . _ ~")]
+    #[error("a client identifier has 1 to 64 characters of A-Z a-z 0-9 - . _ ~, and is neither `.` nor `..`")]
     Id,
     /// Its keys sign; there is no secret to roll.
     #[error("this client authenticates with private_key_jwt and has no secret: change its `jwks` instead")]
@@ -348,7 +350,7 @@ pub(super) mod tests {
     #[test]
     fn an_identifier_needs_no_encoding() {
         assert!(ClientId::parse(ClientId::generate(NOW).as_str()).is_ok());
-        for text in ["", "a b", "a:b", "a%", "a/b", "é", &"a".repeat(65)] {
+        for text in ["", ".", "..", "a b", "a:b", "a%", "a/b", "é", &"a".repeat(65)] {
             assert_eq!(ClientId::parse(text), Err(ClientError::Id), "{text:?}");
         }
     }

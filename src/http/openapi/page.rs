@@ -39,8 +39,8 @@ pub(super) fn render(document: &Value) -> String {
     page.push_str("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
     put(&mut page, format_args!("<title>{title}: the API</title><style>{STYLE}</style></head><body>"));
-    put(&mut page, format_args!("<h1>{title}</h1><p class=\"what\">{}, version ", text(&info["summary"])));
-    put(&mut page, format_args!("{}</p><p>{}</p>", text(&info["version"]), prose(&info["description"])));
+    put(&mut page, format_args!("<h1>{title}</h1><p class=\"what\">{} Version ", text(&info["summary"])));
+    put(&mut page, format_args!("{}.</p><p>{}</p>", text(&info["version"]), prose(&info["description"])));
     page.push_str("<p>The same for programs: <a href=\"openapi.json\">openapi.json</a>.</p><nav>");
     for tag in items(&document["tags"]) {
         put(&mut page, format_args!("<a href=\"#{}\">{}</a>", anchor(&tag["name"]), text(&tag["name"])));
