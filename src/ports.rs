@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -158,6 +159,80 @@ impl Stopwatch {
     }
 }
 
+/// Something that was done in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Act {
+    /// The function that did it.
+    pub name: &'static str,
+    /// How long after the beginning of the record it began.
+    pub after: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// A record of what is done in stores while some work runs, for whoever traces that work.
+#[derive(Debug, Clone)]
+pub struct ActRecord {
+    begun: Stopwatch,
+    acts: Arc<Mutex<Vec<Act>>>,
+}
+
+/// More acts than these are left out of a record.
+const MOST_ACTS: usize = 64;
+
+tokio::task_local! {
+    static RECORD: ActRecord;
+}
+
+impl ActRecord {
+    /// An empty one that begins now.
+    pub fn begin() -> Self {
+        Self { begun: Stopwatch::start(), acts: Arc::default() }
+    }
+
+    /// Runs `work`, and takes note of every [`act`] within it.
+    pub async fn around<T>(&self, work: impl Future<Output = T>) -> T {
+        RECORD.scope(self.clone(), work).await
+    }
+
+    /// What was done, in the order in which it ended.
+    pub fn into_acts(self) -> Vec<Act> {
+        std::mem::take(&mut self.acts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Runs an act of a store, whose name is asked for only where a record is kept. Elsewhere it costs one look for that.
+pub async fn act<T, E>(name: fn() -> &'static str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let Ok(record) = RECORD.try_with(ActRecord::clone) else { return work.await };
+    let (after, begun) = (record.begun.elapsed(), Stopwatch::start());
+    let done = work.await;
+    let act = Act { name: name(), after, took: begun.elapsed(), failed: done.is_err() };
+    let mut acts = record.acts.lock().unwrap_or_else(PoisonError::into_inner);
+    if acts.len() < MOST_ACTS {
+        acts.push(act);
+    }
+    done
+}
+
+/// The name of the function in which the future `F` was written.
+pub fn name_of<F>() -> &'static str {
+    let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+    // What the function is generic over stands behind its name.
+    let mut open = 0_u32;
+    let end = path.bytes().rposition(|byte| {
+        match byte {
+            b'>' => open += 1,
+            b'<' => open = open.saturating_sub(1),
+            _ => return open == 0,
+        }
+        false
+    });
+    let path = end.and_then(|end| path.get(..=end)).unwrap_or_default();
+    path.rsplit("::").next().unwrap_or_default()
+}
+
 /// Where secrets come from.
 pub trait Entropy: Send + Sync + fmt::Debug {
     /// Fills `buf` with random bytes fit for keys.
@@ -237,6 +312,31 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_secs(secs).to_string(), text);
         }
+    }
+
+    #[tokio::test]
+    async fn acts_are_recorded_by_the_name_of_their_function_and_only_where_a_record_is_kept() {
+        async fn bounded<F: Future<Output = Result<(), ()>>>(work: F) -> Result<(), ()> {
+            act(name_of::<F>, work).await
+        }
+        async fn load_thing<'a, T: Into<bool> + 'a>(fails: T) -> Result<(), ()> {
+            let fails = fails.into();
+            bounded(async move { if fails { Err(()) } else { Ok(()) } }).await
+        }
+        let record = ActRecord::begin();
+        load_thing(false).await.unwrap();
+        record.around(async { (load_thing(false).await.is_ok(), load_thing(true).await.is_err()) }).await;
+        let acts: Vec<_> = record.clone().into_acts().iter().map(|act| (act.name, act.failed)).collect();
+        assert_eq!(acts, [("load_thing", false), ("load_thing", true)]);
+        let many = record
+            .around(async {
+                for _ in 0..1_000 {
+                    load_thing(false).await?
+                }
+                Ok::<_, ()>(())
+            })
+            .await;
+        assert_eq!((many, record.into_acts().len()), (Ok(()), MOST_ACTS));
     }
 
     #[test]

@@ -17,9 +17,9 @@ use super::presence::Presence;
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
 use crate::keys::{ClockSkew, KeyKeeper};
-use crate::ports::{Clock, Stopwatch, Timestamp};
+use crate::ports::{ActRecord, Clock, Stopwatch, Timestamp};
 use crate::store::sql::{Change, Changes, SqlStore};
-use crate::telemetry::{Connections, StoreState};
+use crate::telemetry::{Connections, Round, StoreState, Traces};
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ impl Follower {
     }
 
     /// Follows until it is dropped: asks every so often, and whenever it is told that something changed.
-    pub(super) async fn follow(&self, every: Duration) {
+    pub(super) async fn follow(&self, every: Duration, traces: Option<&Traces>) {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -89,7 +89,11 @@ impl Follower {
                 _ = tick.tick() => {}
                 () = self.told.notified() => {}
             }
-            let failed = self.step().await.err();
+            let failed = match traces {
+                None => self.step().await,
+                Some(traces) => self.traced_step(traces).await,
+            };
+            let failed = failed.err();
             if failed.as_ref().is_some_and(Behind::is_the_clock) {
                 self.keeper.ring().suspend();
             }
@@ -148,6 +152,17 @@ impl Follower {
     pub(super) async fn close(&self) {
         self.presence.withdraw(&self.store).await;
         self.store.close().await;
+    }
+
+    /// A step that leaves a span when it did more than to ask whether anything changed.
+    async fn traced_step(&self, traces: &Traces) -> Result<(), Behind> {
+        let (at, begun, record) = (self.clock.now(), Stopwatch::start(), ActRecord::begin());
+        let done = record.around(self.step()).await;
+        let acts = record.into_acts();
+        if acts.len() > 1 || done.is_err() {
+            traces.round(Round { name: "follow", at, took: begun.elapsed(), failed: done.is_err(), acts });
+        }
+        done
     }
 
     /// Takes up what changed and does what is due, once.

@@ -34,7 +34,7 @@ use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
 use crate::store::sql::SqlStore;
-use crate::telemetry::{Losses, Metrics, TelemetryError};
+use crate::telemetry::{Losses, Metrics, TelemetryError, Traces};
 use crate::tokens::Minter;
 
 pub use banner::banner;
@@ -145,9 +145,9 @@ pub enum StartError {
     /// The certificate of a listener.
     #[error(transparent)]
     Tls(#[from] PairError),
-    /// The metrics.
-    #[error("the metrics can't be set up: {0}")]
-    Metrics(#[from] TelemetryError),
+    /// Metrics or traces.
+    #[error("metrics or traces can't be set up: {0}")]
+    Telemetry(#[from] TelemetryError),
     /// A store failed on the way.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -166,6 +166,7 @@ pub struct Application {
     follower: Arc<Follower>,
     follow_every: Duration,
     certificates: Vec<Certificate>,
+    traces: Option<Arc<Traces>>,
     clock: Arc<dyn Clock>,
     public: (SocketAddr, String),
     admin: (SocketAddr, String),
@@ -182,7 +183,9 @@ impl Application {
         let mut opened = Opened::open(settings, &issuer, &parts, Preparation::Serve).await?;
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
         opened.is_set_up();
-        let http = Arc::new(compose(settings, &issuer, &opened, &parts, bound.certificate_ends())?);
+        let traces = Traces::start(&settings.telemetry, &issuer, opened.store.kind(), &*parts.clock)?.map(Arc::new);
+        let http = compose(settings, &issuer, &opened, &parts, bound.certificate_ends(), traces.as_ref())?;
+        let http = Arc::new(http);
         let [public, admin] = [&bound.public, &bound.admin].map(|listener| (listener.address, listener.url()));
         let (servers, certificates) = bound.serve(settings, &http)?;
         Ok(Self {
@@ -191,6 +194,7 @@ impl Application {
             follower: opened.follower,
             follow_every: parts.follow_every,
             certificates,
+            traces,
             clock: parts.clock,
             public,
             admin,
@@ -250,8 +254,8 @@ impl Application {
             stopper.stop().await;
         });
         let following = {
-            let (follower, every) = (Arc::clone(&self.follower), self.follow_every);
-            actix_web::rt::spawn(async move { follower.follow(every).await })
+            let (follower, every, traces) = (Arc::clone(&self.follower), self.follow_every, self.traces.clone());
+            actix_web::rt::spawn(async move { follower.follow(every, traces.as_deref()).await })
         };
         let listening = {
             let follower = Arc::clone(&self.follower);
@@ -265,6 +269,9 @@ impl Application {
         listening.abort();
         watching.abort();
         self.follower.close().await;
+        if let Some(traces) = &self.traces {
+            traces.close().await;
+        }
         info!("stopped");
         served
     }
@@ -317,6 +324,7 @@ fn compose(
     opened: &Opened,
     parts: &Parts,
     certificates: Vec<End>,
+    traces: Option<&Arc<Traces>>,
 ) -> Result<Http, StartError> {
     let ring = Arc::clone(opened.keeper.ring());
     let tokens = &settings.tokens;
@@ -329,6 +337,7 @@ fn compose(
         clock: Arc::clone(&parts.clock),
         log: parts.log_losses.clone(),
         certificates,
+        traces: traces.cloned(),
     };
     let admin = Admin {
         guard: Guard::new(issuer, Arc::clone(&ring), Arc::clone(&directory)),
@@ -350,6 +359,7 @@ fn compose(
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
         metadata_max_age: settings.keys.jwks_max_age,
         access_log: parts.access_log.clone().filter(|_| settings.telemetry.access_log),
+        tracer: traces.map(|traces| Arc::clone(traces) as _),
         meter: Arc::new(Metrics::new(Arc::new(replica), parts.clock.now())?),
         over_tls: issuer.as_str().starts_with("https:"),
     })

@@ -7,7 +7,7 @@ use super::tls::End;
 use crate::http::Readiness;
 use crate::keys::{KeyKeeper, next_rotation};
 use crate::ports::Clock;
-use crate::telemetry::{Losses, Observation, Observed};
+use crate::telemetry::{Losses, Observation, Observed, Traces};
 
 /// A running replica, seen from inside.
 pub(super) struct Replica {
@@ -16,6 +16,7 @@ pub(super) struct Replica {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Option<Losses>,
     pub(super) certificates: Vec<End>,
+    pub(super) traces: Option<Arc<Traces>>,
 }
 
 impl Observed for Replica {
@@ -34,6 +35,7 @@ impl Observed for Replica {
             checks: self.follower.checks(),
             store: self.follower.store_state(),
             certificate_ends: self.certificates.iter().map(|end| (end.listener, end.at())).collect(),
+            spans: self.traces.as_ref().map(|traces| traces.counts()),
             log_lines_dropped: self.log.as_ref().map_or(0, Losses::lines),
             ring,
         }

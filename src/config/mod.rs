@@ -10,6 +10,7 @@
 mod duration;
 mod entry;
 mod fault;
+mod otlp;
 mod rules;
 mod setting;
 mod show;
@@ -31,7 +32,7 @@ use crate::issuer::Issuer;
 use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
 use crate::store::sql::DatabaseUrl;
-use crate::telemetry::{Filter, Format, TelemetrySettings};
+use crate::telemetry::{Filter, Format, OtlpEndpoint, SampleRatio, TelemetrySettings};
 
 use self::setting::{Reader, Section, Setting, computed, fixed, section, unset};
 
@@ -174,7 +175,7 @@ section! {
 }
 
 section! {
-    /// Logs, which go to standard error.
+    /// Logs, which go to standard error, and traces.
     use TelemetrySettings at "telemetry." {
         /// What is logged: off, error, warn, info, debug or trace; or by module, such as "signet=debug,info".
         level: Filter = fixed("info");
@@ -182,6 +183,15 @@ section! {
         format: Format = fixed("auto");
         /// Log one line for each request.
         access_log: bool = fixed("true");
+        /// A collector of traces that speaks OTLP over HTTP; `/v1/traces` is appended. Without it no spans are made.
+        otlp_endpoint: Option<OtlpEndpoint> = unset("http://127.0.0.1:4318");
+        /// Headers that the collector asks for: name=value, separated by commas.
+        otlp_headers: Option<SecretText> = unset("(authorization=Bearer …)").secret();
+        /// Which part of the traces that begin here is recorded, from 0 to 1. Of those that a caller began
+        /// (`traceparent`), the part that the caller records.
+        otlp_sample_ratio: SampleRatio = fixed("0.01");
+        /// What this service is called in traces.
+        otlp_service_name: String = fixed("signet");
     }
 }
 

@@ -13,6 +13,7 @@ use super::value::BindAddress;
 use crate::issuer::Issuer;
 use crate::keys::{COMMIT_WITHIN, SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::secret::{MasterKey, SecretError, SecretText};
+use crate::telemetry::parse_headers;
 
 /// Within what time a replica sees what another process changed.
 pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
@@ -78,6 +79,20 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     skew_leaves_room_for_our_own(reader);
     default_algorithm_is_ready(reader);
     lifetimes_are_ordered(reader);
+    collector_takes_headers(reader);
+}
+
+fn collector_takes_headers(reader: &mut Reader<'_>) {
+    let key = "telemetry.otlp_headers";
+    if let Some(Some(text)) = reader.peek::<Option<SecretText>>(key)
+        && let Err(why) = parse_headers(text.expose())
+    {
+        reader.fault(key, why.to_owned());
+    }
+    let name = "telemetry.otlp_service_name";
+    if reader.peek::<String>(name).is_some_and(|name| name.trim().is_empty() || name.len() > 255) {
+        reader.fault(name, "must be a name of 1 to 255 bytes".to_owned());
+    }
 }
 
 fn listeners_differ(reader: &mut Reader<'_>) {

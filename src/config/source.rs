@@ -29,6 +29,8 @@ pub(super) enum Raw {
     Text(String),
     /// An integer of TOML.
     Integer(i64),
+    /// A number of TOML that has a point.
+    Fraction(f64),
     /// A boolean of TOML.
     Boolean(bool),
     /// An array of TOML.
@@ -137,7 +139,7 @@ fn raw(kind: ValueKind) -> Raw {
         ValueKind::Boolean(yes) => Raw::Boolean(yes),
         ValueKind::Array(items) => Raw::List(items.into_iter().map(|item| raw(item.kind)).collect()),
         ValueKind::Table(_) => Raw::Other("a table"),
-        ValueKind::Float(_) => Raw::Other("a fraction"),
+        ValueKind::Float(ratio) => Raw::Fraction(ratio),
         _ => Raw::Other("a number out of range"),
     }
 }

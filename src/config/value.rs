@@ -37,11 +37,12 @@ fn text<'a>(raw: &'a Raw, what: &str) -> Result<&'a str, String> {
     }
 }
 
-fn found(raw: &Raw) -> String {
+pub(super) fn found(raw: &Raw) -> String {
     let what = match raw {
         Raw::Untyped(text) | Raw::Text(text) => return format!(", not `{}`", one_line(text)),
         Raw::Integer(number) => return format!(", not {number}"),
         Raw::Boolean(yes) => return format!(", not {yes}"),
+        Raw::Fraction(_) => "a fraction",
         Raw::List(_) => "a list",
         Raw::Unset => "nothing",
         Raw::Other(what) => what,

@@ -21,7 +21,7 @@ use super::meter::{NO_ROUTE, RouteMeter};
 use super::paths::{Found, Paths};
 use super::table::{Access, Endpoint, Listener, Route, table};
 use super::{Http, discovery, health, meter, oauth};
-use crate::ports::Timestamp;
+use crate::ports::{ActRecord, Timestamp};
 
 /// The routes of one listener, for an `HttpServer` in place of an `App`.
 pub fn routes(
@@ -45,6 +45,7 @@ pub fn routes(
 /// The routes of a listener. Each worker has its own.
 struct Dispatch {
     http: Arc<Http>,
+    listener: Listener,
     paths: Paths,
     /// By their places in `paths`.
     served: Vec<Served>,
@@ -70,6 +71,7 @@ impl Dispatch {
             meters: served.iter().map(|served| http.meter.route(listener, &served.path)).collect(),
             unrouted: http.meter.route(listener, NO_ROUTE),
             served,
+            listener,
             http,
         }
     }
@@ -78,16 +80,24 @@ impl Dispatch {
         let envelope = Envelope::open(&self.http);
         let (head, payload) = request.into_parts();
         let mut body = RequestBody::new(payload);
+        let traced = envelope.span(&self.http, &head).map(|span| (span, ActRecord::begin()));
         let found = self.paths.find(head.uri.path());
         let served = found.as_ref().and_then(|found| self.served.get(found.place));
         let (route, answer) = match (served, &found) {
             (Some(served), Some(found)) => {
-                (served.path.as_str(), self.answer(served, found, &head, &mut body, &envelope).await)
+                let answer = self.answer(served, found, &head, &mut body, &envelope);
+                let answer = match &traced {
+                    None => answer.await,
+                    // In a box of its own, as few are.
+                    Some((_, record)) => Box::pin(record.around(answer)).await,
+                };
+                (served.path.as_str(), answer)
             }
             _ => (NO_ROUTE, Refused::NotFound.answer(false)),
         };
         let meter = found.and_then(|found| self.meters.get(found.place)).unwrap_or(&self.unrouted);
-        envelope.close(&self.http, Landed { route, meter: &**meter }, &head, body, answer)
+        let landed = Landed { route, meter: &**meter, listener: self.listener, traced };
+        envelope.close(&self.http, landed, &head, body, answer)
     }
 
     async fn answer(

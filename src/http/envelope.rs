@@ -11,7 +11,9 @@ use super::Http;
 use super::answer::Answer;
 use super::body::RequestBody;
 use super::meter::{self, METHODS, RouteMeter};
-use crate::ports::{Stopwatch, Timestamp, unique_id};
+use super::table::Listener;
+use super::trace::{self, RequestSpan, SpanContext};
+use crate::ports::{ActRecord, Stopwatch, Timestamp, unique_id};
 
 /// What a request leaves in the log.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +53,10 @@ pub(super) struct Landed<'a> {
     pub(super) route: &'a str,
     /// What counts the requests to it.
     pub(super) meter: &'a dyn RouteMeter,
+    /// At which listener.
+    pub(super) listener: Listener,
+    /// The span that it is recorded as, if it is, and what was done for it in a store.
+    pub(super) traced: Option<(SpanContext, ActRecord)>,
 }
 
 /// Times a request, and turns its answer into a response.
@@ -70,6 +76,11 @@ impl Envelope {
     /// What names the request in the log and in the answer.
     pub(super) fn request_id(&self) -> String {
         self.request_id.as_simple().to_string()
+    }
+
+    /// The span that the request is recorded as, if it is.
+    pub(super) fn span(&self, http: &Http, head: &RequestHead) -> Option<SpanContext> {
+        http.tracer.as_ref()?.begin(trace::parent(head.headers()), self.request_id)
     }
 
     pub(super) fn close(
@@ -97,6 +108,20 @@ impl Envelope {
                 client: note.client.as_deref(),
                 error: note.error,
                 detail: note.detail.as_deref(),
+            });
+        }
+        if let (Some(tracer), Some((context, record))) = (&http.tracer, landed.traced) {
+            tracer.end(RequestSpan {
+                context,
+                at: self.now,
+                took,
+                request_id: self.request_id,
+                listener: landed.listener,
+                method: METHODS.get(method).copied().unwrap_or_default(),
+                route: landed.route,
+                status: answer.status.as_u16(),
+                error: note.error,
+                acts: record.into_acts(),
             });
         }
         // Hexadecimal digits: always a header's value.

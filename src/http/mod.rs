@@ -18,6 +18,7 @@ mod oauth;
 mod openapi;
 mod paths;
 mod table;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use health::{Check, Readiness};
 pub use meter::{METHODS, Meter, NO_ROUTE, RouteMeter};
 pub use openapi::Description;
 pub use table::{Access, Listener, Route, table};
+pub use trace::{RequestSpan, SpanContext, TraceParent, Tracer};
 
 /// What the routes work with.
 pub struct Http {
@@ -63,6 +65,8 @@ pub struct Http {
     pub metadata_max_age: Duration,
     /// Where each request leaves a line, if anywhere.
     pub access_log: Option<Arc<dyn AccessLog>>,
+    /// Collects spans, if anyone does.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// Counts what happens.
     pub meter: Arc<dyn Meter>,
     /// Whether clients reach this issuer by https only.

@@ -1,5 +1,5 @@
 //! Logs: a `tracing` subscriber that writes to standard error, as text for people or JSON for collectors. Metrics: what
-//! was counted and what holds, for Prometheus.
+//! was counted and what holds, for Prometheus. Traces: spans, for a collector that speaks OTLP.
 //!
 //! Guarantees: logging never blocks a request (a stalled reader costs lines, which are counted and reported); a line
 //! is one line, whatever its fields hold; warnings are written at once, the rest within 50 ms; what was logged before
@@ -10,6 +10,7 @@ mod layer;
 mod line;
 mod metrics;
 mod sink;
+mod traces;
 
 use std::io::Write;
 
@@ -20,10 +21,12 @@ use self::layer::LineLayer;
 pub use self::metrics::{Connections, Metrics, Observation, Observed, StoreState};
 use self::sink::Sink;
 pub use self::sink::{Guard, Losses};
+pub use self::traces::{OtlpEndpoint, Round, SampleRatio, SpanCounts, Traces, parse_headers};
 use crate::ports::SystemClock;
+use crate::secret::SecretText;
 
 /// What is logged and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TelemetrySettings {
     /// What is logged.
     pub level: Filter,
@@ -31,6 +34,14 @@ pub struct TelemetrySettings {
     pub format: Format,
     /// Whether each request is logged. It is for whoever answers requests to heed.
     pub access_log: bool,
+    /// Where spans go; none are made when it is not set.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+    /// The headers that the collector asks for, as [`parse_headers`] reads them.
+    pub otlp_headers: Option<SecretText>,
+    /// How many of the traces that begin here are recorded.
+    pub otlp_sample_ratio: SampleRatio,
+    /// What this service is called there.
+    pub otlp_service_name: String,
 }
 
 /// The form of log lines.
@@ -84,8 +95,14 @@ pub enum TelemetryError {
     /// Two metrics of one name, or one that Prometheus does not know.
     #[error("the metrics are wrong: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// A header for the collector.
+    #[error("`telemetry.otlp_headers` {0}")]
+    Headers(&'static str),
+    /// No client for the collector.
+    #[error("no spans can be sent: {0}")]
+    Collector(String),
     /// The system gave no thread.
-    #[error("the thread that writes the log can't be started: {0}")]
+    #[error("a thread for logs or traces can't be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 

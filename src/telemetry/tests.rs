@@ -45,7 +45,15 @@ impl Write for Output {
 }
 
 fn settings(level: &str) -> TelemetrySettings {
-    TelemetrySettings { level: Filter::parse(level).unwrap(), format: Format::Auto, access_log: true }
+    TelemetrySettings {
+        level: Filter::parse(level).unwrap(),
+        format: Format::Auto,
+        access_log: true,
+        otlp_endpoint: None,
+        otlp_headers: None,
+        otlp_sample_ratio: SampleRatio::new(1.0).unwrap(),
+        otlp_service_name: "signet".to_owned(),
+    }
 }
 
 /// What the log holds after `act`.

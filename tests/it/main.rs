@@ -26,4 +26,5 @@ mod stopped;
 mod store;
 mod tls;
 mod token;
+mod traces;
 mod world;

@@ -6,7 +6,8 @@ mod text;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use text::{Family, Page};
+use text::Family;
+pub use text::Page;
 
 use crate::app::{Answer, Backend, Installation, Signet};
 use crate::postgres::Postgres;
@@ -18,7 +19,7 @@ use crate::world::{ORDERS, eventually, shop};
 
 const REQUESTS: &str = "signet_http_requests_total";
 
-async fn scrape(signet: &Signet) -> Page {
+pub async fn scrape(signet: &Signet) -> Page {
     let answer = Answer::of(signet.http.get(format!("{}/metrics", signet.admin)).send().await.unwrap()).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -301,6 +302,8 @@ async fn scrape_of_everything() -> Page {
     let [certificate, key] = ["tls.crt", "tls.key"].map(|name| folder.join(name).to_str().unwrap().to_owned());
     let installation =
         installation.with("PUBLIC__TLS_CERTIFICATE_FILE", &certificate).with("PUBLIC__TLS_KEY_FILE", &key);
+    // A collector that is not there: its counters are.
+    let installation = installation.with("TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9");
     let signet = installation.start().await;
     let page = eventually(async || {
         let page = scrape(&signet).await;

@@ -26,7 +26,7 @@ use std::time::Duration;
 use sqlx::{PgPool, SqlitePool};
 
 use crate::audit::{Chain, Head};
-use crate::ports::{Clock, StoreError, Timestamp};
+use crate::ports::{Clock, StoreError, Timestamp, act, name_of};
 
 pub use backup::Backup;
 pub use changes::{Change, Changes};
@@ -192,15 +192,23 @@ impl SqlStore {
         }
     }
 
+    /// What kind of database it is, in the words of OpenTelemetry's `db.system.name`.
+    pub const fn kind(&self) -> &'static str {
+        match &self.pool {
+            Pool::Sqlite(_) => "sqlite",
+            Pool::Postgres(_) => "postgresql",
+        }
+    }
+
     /// Closes all connections, after the acts in progress.
     pub async fn close(&self) {
         on_pool!(self, |pool| pool.close().await);
     }
 
     /// Runs one act for at most the store's time-out, so that a connection into nowhere is an error and not a hang.
-    async fn bounded<T>(&self, act: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
-        tokio::time::timeout(self.timeout, act)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer within {:?}", self.timeout))))
+    async fn bounded<T, A: Future<Output = Result<T, StoreError>> + Send>(&self, work: A) -> Result<T, StoreError> {
+        let late = || StoreError::Unavailable(format!("no answer within {:?}", self.timeout));
+        let in_time = async { tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| Err(late())) };
+        act(name_of::<A>, in_time).await
     }
 }

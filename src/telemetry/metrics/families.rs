@@ -5,7 +5,7 @@
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, GaugeVec, Opts};
+use prometheus::{CounterVec, GaugeVec, Opts};
 
 /// Those of one scrape.
 #[derive(Default)]
@@ -37,8 +37,21 @@ impl Families {
 
     /// One that only grows, and is counted elsewhere.
     pub(super) fn counter(&mut self, name: &str, help: &str, total: f64) {
-        let Ok(family) = Counter::new(name, help) else { return };
-        family.inc_by(total.max(0.0));
+        self.counters(name, help, &[], [([""; 0], total)]);
+    }
+
+    /// The same with labels.
+    pub(super) fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str; N],
+        samples: impl IntoIterator<Item = ([&'static str; N], f64)>,
+    ) {
+        let Ok(family) = CounterVec::new(Opts::new(name, help), labels) else { return };
+        for (values, total) in samples {
+            family.with_label_values(&values).inc_by(total.max(0.0));
+        }
         self.add(&family);
     }
 

@@ -9,6 +9,7 @@ use super::families::Families;
 use crate::http::Check;
 use crate::keys::{KeyState, Ring};
 use crate::ports::Timestamp;
+use crate::telemetry::traces::SpanCounts;
 
 /// Knows what holds now, without asking a store.
 pub trait Observed: Send + Sync {
@@ -35,6 +36,8 @@ pub struct Observation {
     pub store: StoreState,
     /// When the TLS certificates of the listeners end, by listener.
     pub certificate_ends: Vec<(&'static str, Timestamp)>,
+    /// What became of spans, where they are sent to a collector.
+    pub spans: Option<SpanCounts>,
     /// Lines that the log had no room for.
     pub log_lines_dropped: u64,
 }
@@ -83,6 +86,23 @@ pub(super) fn collect(families: &mut Families, observation: &Observation) {
         &["listener"],
         observation.certificate_ends.iter().map(|(listener, end)| ([*listener], seconds(*end, observation.now))),
     );
+    if let Some(spans) = observation.spans {
+        families.counter(
+            "signet_spans_exported_total",
+            "Spans that the collector of traces took.",
+            spans.exported as f64,
+        );
+        families.counters(
+            "signet_spans_dropped_total",
+            "Spans that were dropped, by the reason: the queue was full, the collector refused them or could not be reached.",
+            &["reason"],
+            [
+                (["queue_full"], spans.no_room as f64),
+                (["refused"], spans.refused as f64),
+                (["unreachable"], spans.unreachable as f64),
+            ],
+        );
+    }
     families.counter(
         "signet_log_lines_dropped_total",
         "Lines that were not logged because whoever reads the log was too slow.",

@@ -109,7 +109,7 @@ fn a_foreign_crate_away_from_home_is_refused() {
     refused("src/config.rs", "use clap::Parser;", 1, "the crate `clap` is named only in cli and main");
     refused("src/app.rs", "use config::Config;", 1, "the crate `config` is named only in config");
     refused("src/app.rs", "fn f() { ::config::Config::builder() }", 1, "the crate `config`");
-    refused("src/http.rs", "use reqwest::Client;", 1, "the crate `reqwest` is named only in cli and app");
+    refused("src/http.rs", "use reqwest::Client;", 1, "the crate `reqwest` is named only in telemetry and cli and app");
     passes("src/app.rs", "use actix_web::App; use sqlx::Pool; use reqwest::Client; use redis::Client as R;");
     passes("src/main.rs", "use clap::Parser; fn main() { signet::app::run() }");
     passes("src/cli/complete.rs", "use clap_complete::Shell;");

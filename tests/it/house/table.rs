@@ -44,7 +44,8 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("clap*", &["cli", "main"]),
     ("config", &["config"]),
     ("prometheus", &["telemetry"]),
-    ("reqwest", &["cli", "app"]),
+    ("prost", &["telemetry"]),
+    ("reqwest", &["telemetry", "cli", "app"]),
     ("signet", &[]),
 ];
 
