@@ -24,9 +24,6 @@ use crate::stopped::Stopped;
 use crate::world::by;
 use crate::world::{ORDERS, World, eventually, shop};
 
-/// What an operator asks for who rotates ES256.
-const ROTATE: KeyAct = KeyAct::Rotate { algorithm: Some(Algorithm::Es256), if_active: None, force: false };
-
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);

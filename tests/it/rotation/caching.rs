@@ -34,6 +34,8 @@ pub struct Seen {
     pub failed: Vec<String>,
     /// The same, of keys that were compromised: nobody is to take them.
     pub compromised: u64,
+    /// Tokens of such keys that passed when nobody was to take them any more.
+    pub overdue: u64,
 }
 
 impl Seen {
@@ -44,6 +46,7 @@ impl Seen {
         self.not_modified += other.not_modified;
         self.failed.extend_from_slice(&other.failed);
         self.compromised += other.compromised;
+        self.overdue += other.overdue;
     }
 }
 
@@ -65,7 +68,7 @@ impl Verifier {
 
     /// Judges a token as a service does for a request; a token that expired before that counts for nothing. Where it
     /// needs a JWKS, one of `replicas` that are ready gives it, as a load balancer would see to.
-    pub async fn check(&mut self, token: &Token, replicas: &[Signet], is_compromised: impl Fn(&str) -> bool) {
+    pub async fn check(&mut self, token: &Token, replicas: &[Signet], compromised: impl Fn(&str) -> Option<Timestamp>) {
         while self.kept.as_ref().is_none_or(|kept| kept.stale_until < self.clock.now()) {
             self.fetch(replicas).await;
         }
@@ -78,8 +81,10 @@ impl Verifier {
         self.seen.checked += 1;
         let is_stale = kept.fresh_until < now;
         self.seen.while_stale += u64::from(is_stale);
+        // By when nobody is to take it any more.
+        let deadline = compromised(&token.kid);
         if let Err(why) = verify(&kept.jwks, &self.policy, &token.text, own) {
-            if is_compromised(&token.kid) {
+            if deadline.is_some() {
                 self.seen.compromised += 1;
             } else {
                 let Token { kid, expires, .. } = token;
@@ -88,6 +93,8 @@ impl Verifier {
                     .failed
                     .push(format!("at {now}: {why}: {kid}, alive until {expires}; has {} until {until:?}", kept.etag));
             }
+        } else if deadline.is_some_and(|deadline| deadline < now) {
+            self.seen.overdue += 1;
         }
         // It asks anew beside its work, sooner or later.
         if is_stale && self.random.below(3) == 0 {

@@ -10,7 +10,7 @@ use signet_verify::{Algorithm, Policy};
 use super::caching::Verifier;
 use super::load::Token;
 use super::proxy::Proxy;
-use super::replicas::table;
+use super::replicas::{rotation, table};
 use super::{LEASE, MINUTE, PROPAGATION, initialised, kid_of, max_age};
 use crate::app::{Installation, Signet};
 use crate::postgres::Postgres;
@@ -66,7 +66,7 @@ async fn a_replica_cut_off_while_the_other_rotates_stops_in_time_and_nothing_it_
     proxy.cut();
     // Twice the propagation time: one key is promoted that the cut replica has never heard of.
     for step in 0..60 {
-        if keeper.act(&super::ROTATE, &by()).await.is_ok() {
+        if keeper.act(&rotation(None), &by()).await.is_ok() {
             rotations += 1;
         }
         let since = clock.now().since(cut_at);
@@ -95,7 +95,7 @@ async fn a_replica_cut_off_while_the_other_rotates_stops_in_time_and_nothing_it_
         assert!(max_age(&jwks) <= holds, "{since:?}: {:?}", max_age(&jwks));
         for verifier in &mut verifiers {
             for token in &alive {
-                verifier.check(token, &replicas, |_| false).await;
+                verifier.check(token, &replicas, |_| None).await;
             }
         }
         alive.retain(|token| clock.now() < token.expires);

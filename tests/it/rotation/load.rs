@@ -1,7 +1,7 @@
 //! Clients that get tokens without pause, and services that verify them without pause.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,10 @@ struct Shared {
     minted: Cell<[u64; 2]>,
     /// The keys that signed, with the first moment of each.
     signers: RefCell<Vec<(String, Timestamp)>>,
-    compromised: RefCell<BTreeSet<String>>,
+    /// Keys that were compromised, and by when no verifier takes them.
+    compromised: RefCell<BTreeMap<String, Timestamp>>,
+    /// How long that takes at most.
+    heard_within: Duration,
 }
 
 /// The load on two replicas, until it is ended.
@@ -71,7 +74,14 @@ pub struct Outcome {
 impl Load {
     /// Two replicas under load: a client of each, and services whose clocks differ from theirs by `offsets`,
     /// milliseconds.
-    pub fn on(replicas: [Signet; 2], clock: &Arc<dyn Clock>, secret: &str, offsets: &[i64]) -> Self {
+    /// A compromise is known to all of these within `heard_within`.
+    pub fn on(
+        replicas: [Signet; 2],
+        clock: &Arc<dyn Clock>,
+        secret: &str,
+        offsets: &[i64],
+        heard_within: Duration,
+    ) -> Self {
         let leeway =
             offsets.iter().map(|offset| offset.unsigned_abs()).max().map_or(Duration::ZERO, Duration::from_millis);
         let policy = Policy::new(&*replicas[0].issuer, ORDERS).leeway(leeway + Duration::from_secs(5)).unwrap();
@@ -84,6 +94,7 @@ impl Load {
             minted: Cell::default(),
             signers: RefCell::default(),
             compromised: RefCell::default(),
+            heard_within,
         });
         let mint = |at| actix_web::rt::spawn(minting(Rc::clone(&shared), at));
         let minting = (0..2).map(mint).collect();
@@ -103,6 +114,12 @@ impl Load {
             (0..2).all(|at| now[at] >= from[at] + tokens).then_some(())
         })
         .await;
+    }
+
+    /// That key is compromised as of then: its tokens may be refused, and soon they must.
+    pub fn is_compromised(&self, kid: &str, at: Timestamp) {
+        let deadline = at.plus(self.shared.heard_within);
+        self.shared.compromised.borrow_mut().insert(kid.to_owned(), deadline);
     }
 
     /// Ends it.
@@ -170,8 +187,8 @@ async fn verifying(shared: Rc<Shared>, mut verifier: Verifier, mut random: Rando
             alive.get(place).cloned()
         };
         if let Some(token) = token {
-            let is_compromised = |kid: &str| shared.compromised.borrow().contains(kid);
-            verifier.check(&token, &shared.replicas, is_compromised).await;
+            let deadline = |kid: &str| shared.compromised.borrow().get(kid).copied();
+            verifier.check(&token, &shared.replicas, deadline).await;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -8,18 +8,18 @@ use signet::keys::{KeeperError, KeyKeeper, KeyStore, Kid, Purpose, SweepRefused}
 use signet::ports::{Clock, Timestamp};
 use signet_verify::Algorithm;
 
-use super::replicas::{at_full_scale, on_postgres, table, two_replicas};
+use super::replicas::{at_full_scale, on_postgres, rotation, table, two_replicas};
 use crate::app::{Installation, Signet};
 use crate::world::{ORDERS, World, by, eventually};
 
 const PATH: &str = "/.well-known/jwks.json";
 const PROPAGATION: Duration = Duration::from_secs(900);
 
-/// Whether it rotated, or found that another had.
-async fn rotates(keeper: &KeyKeeper) -> bool {
-    match keeper.act(&super::ROTATE, &by()).await {
+/// Whether it rotated away from the key `active`, or found that another had.
+async fn rotates(keeper: &KeyKeeper, active: &Kid) -> bool {
+    match keeper.act(&rotation(Some(active.clone())), &by()).await {
         Ok(_) => true,
-        Err(KeeperError::Refused(SweepRefused::NotPropagated { .. })) => false,
+        Err(KeeperError::Refused(SweepRefused::ActiveKeyDiffers { .. })) => false,
         Err(error) => panic!("{error}"),
     }
 }
@@ -60,8 +60,9 @@ async fn rounds(installation: &Installation, many: usize) -> (Rounds, World) {
                 eventually(async || replica.ready().await.status.is_success().then_some(())).await;
             }
         }
+        let active = table(&world).await.active(Algorithm::Es256).unwrap().kid.clone();
         let both = async {
-            let rotated = tokio::join!(rotates(&others[0].keeper), rotates(&others[1].keeper));
+            let rotated = tokio::join!(rotates(&others[0].keeper, &active), rotates(&others[1].keeper, &active));
             (rotated, Instant::now())
         };
         // Tokens are asked for while it happens, and after.
