@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
+mod admin;
 mod announcements;
 mod app;
 mod assertion;

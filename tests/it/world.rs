@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use signet::app::{Opened, Preparation};
 use signet::audit::{Act, By, Entry};
 use signet::clients::{
-    ClientId, ClientMetadata, ClientStore, Insert, Resource, ResourceId, ResourceStore, ScopeSet, SecretOrigin, Swap,
+    Client, ClientId, ClientMetadata, ClientStore, Insert, Resource, ResourceId, ResourceStore, ScopeSet, SecretOrigin,
+    Swap,
 };
 use signet::ports::{Clock, SystemEntropy};
 
@@ -60,7 +61,7 @@ impl World {
         let client = metadata.register(ClientId::parse(id).unwrap(), &self.opened.issuer, now).unwrap();
         let (client, secret) =
             match client.clone().roll_secret(SecretOrigin::Issued, Duration::ZERO, &SystemEntropy, now) {
-                Ok((client, secret)) => (client, secret.expose().to_owned()),
+                Ok((client, secret)) => (Client { version: 1, ..client }, secret.expose().to_owned()),
                 Err(_) => (client, String::new()),
             };
         assert_eq!(self.opened.store.insert_client(&client, &entry()).await.unwrap(), Insert::Inserted);

@@ -145,7 +145,8 @@ impl Administration {
             ClientAuthentication::PrivateKeyJwt { .. } => (client, None),
             ClientAuthentication::Secret { .. } => {
                 let rolled = client.roll_secret(SecretOrigin::Issued, Duration::ZERO, self.entropy.as_ref(), now)?;
-                (rolled.0, Some(rolled.1))
+                // Its first secret is no change of it.
+                (Client { version: 1, ..rolled.0 }, Some(rolled.1))
             }
         };
         request.power.over_client(None, Some(&client))?;

@@ -20,9 +20,6 @@ use crate::keys::{Jwks, KeyRing};
 use crate::ports::Timestamp;
 use crate::tokens::CLIENT_SUBJECT;
 
-/// Every replica's clock is within a second of the store's, so within two of that of the replica which signed.
-const LEEWAY: Duration = Duration::from_secs(2);
-
 /// Checks tokens of the admin API.
 pub struct Guard {
     audience: String,
@@ -39,12 +36,13 @@ struct Parsed {
 }
 
 impl Guard {
-    /// Admits tokens that `ring` signed for the admin API of `issuer`, for clients of `directory`.
-    pub fn new(issuer: &Issuer, ring: Arc<KeyRing>, directory: Arc<Directory>) -> Self {
+    /// Admits tokens that `ring` signed for the admin API of `issuer`, for clients of `directory`. The clocks of replicas
+    /// are at most `max_skew` from the store's, so twice that from one another's, and no more is forgiven.
+    pub fn new(issuer: &Issuer, ring: Arc<KeyRing>, directory: Arc<Directory>, max_skew: Duration) -> Self {
         let audience = issuer.admin_audience();
         // What Ed25519 is called is a setting, which may have changed since the token was signed.
         let policy = Policy::new(issuer.as_str(), audience.as_str()).accept_eddsa_name(true);
-        let policy = policy.clone().leeway(LEEWAY).unwrap_or(policy);
+        let policy = policy.clone().leeway(max_skew * 2).unwrap_or(policy);
         Self { audience, policy, ring, directory, parsed: ArcSwapOption::empty() }
     }
 
