@@ -6,10 +6,13 @@ use crate::Result;
 use crate::contender::Contender;
 use crate::limit_server::{Plan, Work};
 use crate::options::{Options, Row};
+use crate::pace::Pace;
+use crate::process::Pinned;
 use crate::report::Finding;
 use crate::signet::{SETTLING, Signet, bare_server};
 use crate::statistics::{Comparison, Spread};
-use crate::{contender, in_process, instructions, process};
+use crate::tails::Beside;
+use crate::{contender, in_process, instructions, process, tails};
 
 /// What is measured over HTTP: the request, the work that can't be left out, and the goal.
 struct Endpoint<'a> {
@@ -78,7 +81,15 @@ impl<'a> Bench<'a> {
     pub(crate) fn times(&self) -> Result<Vec<Finding>> {
         let options = self.options;
         let mut findings = Vec::new();
-        let over_http = [Row::TokenEs256, Row::TokenRs256, Row::Jwks, Row::Memory, Row::Start];
+        let over_http = [
+            Row::TokenEs256,
+            Row::TokenRs256,
+            Row::Jwks,
+            Row::TokenRotation,
+            Row::TokenAdminWrites,
+            Row::Memory,
+            Row::Start,
+        ];
         if over_http.into_iter().any(|row| options.wants(row)) {
             self.issuer_rows(&mut findings)?;
         }
@@ -109,8 +120,8 @@ impl<'a> Bench<'a> {
             progress("starts");
             last.push(self.starts(&signet)?);
         }
-        let (server, _) = signet.contender.start(self.server_core)?;
-        let resident = |path, below| -> Result<Finding> {
+        let (mut server, _) = signet.contender.start(self.server_core)?;
+        let resident = |server: &Pinned, path, below| -> Result<Finding> {
             #[allow(clippy::cast_precision_loss, reason = "megabytes")]
             let megabytes = server.resident_bytes()? as f64 / 1e6;
             Ok(Finding::amount(path, "MB", Spread::of([megabytes])?, below))
@@ -118,7 +129,7 @@ impl<'a> Bench<'a> {
         if options.wants(Row::Memory) {
             progress("idle memory");
             std::thread::sleep(SETTLING);
-            last.push(resident("resident memory, idle", Some(30.0))?);
+            last.push(resident(&server, "resident memory, idle", Some(30.0))?);
         }
         for endpoint in endpoints(&signet)? {
             if !options.wants(endpoint.row) {
@@ -139,10 +150,39 @@ impl<'a> Bench<'a> {
             findings.push(Finding::ratio(endpoint.path, comparison, Some(endpoint.goal)));
         }
         if options.wants(Row::Memory) {
-            last.push(resident("resident memory, after the load above", None)?);
+            last.push(resident(&server, "resident memory, after the load above", None)?);
         }
+        self.tail_rows(&signet, &mut server, findings)?;
         server.stop()?;
         findings.append(&mut last);
+        Ok(())
+    }
+
+    /// The rows of the slowest requests: after all others, since they leave keys and clients behind.
+    fn tail_rows(&self, signet: &Signet, server: &mut Pinned, findings: &mut Vec<Finding>) -> Result<()> {
+        let options = self.options;
+        let rows = [
+            (Row::TokenAdminWrites, Beside::AdminWrites, "token p99 under 100 admin writes/s"),
+            (Row::TokenRotation, Beside::Rotation, "token p99 under rotation"),
+        ];
+        for (row, beside, path) in rows {
+            if !options.wants(row) {
+                continue;
+            }
+            progress(path);
+            if !beside.is_offered(signet)? {
+                progress("left out: this issuer has no route for that");
+                continue;
+            }
+            let pace = Pace {
+                address: signet.contender.address,
+                requests: vec![signet.es256.clone()],
+                per_second: options.pace,
+                connections: options.connections,
+            };
+            let tail = tails::measure(signet, server, &pace, beside, (options.pairs(), options.slice()))?;
+            findings.push(Finding::tail(path, tail, 1.5));
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! before the next connection is looked at. Two system calls a request and nothing else, so that one core of load
 //! saturates one core of server. Every answer is checked to be a whole `200`.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -114,29 +114,54 @@ struct Shape {
     total: usize,
 }
 
+/// A keep-alive connection with at most one request in flight.
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// How much of the buffer the answer that is coming in has filled.
+    filled: usize,
     /// The shape of the answer before: most often that of the next one too.
     last: Option<Shape>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, buffer: vec![0; MAX_ANSWER], last: None })
+        Ok(Self { stream, buffer: vec![0; MAX_ANSWER], filled: 0, last: None })
     }
 
-    fn send(&mut self, request: &[u8]) -> Result<()> {
+    /// One that is looked at, and never waited for.
+    pub(crate) fn open_to_poll(address: SocketAddr) -> Result<Self> {
+        let connection = Self::open(address)?;
+        connection.stream.set_nonblocking(true)?;
+        Ok(connection)
+    }
+
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(request)?)
     }
 
     fn receive_ok(&mut self) -> Result<()> {
         let shape = self.receive()?;
+        self.expect_ok(shape)
+    }
+
+    /// Whether the answer has come; `false` while some of it is still to come.
+    pub(crate) fn has_received_ok(&mut self) -> Result<bool> {
+        match self.read() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+            read => read?,
+        }
+        let Some(shape) = self.whole()? else { return Ok(false) };
+        self.expect_ok(shape)?;
+        Ok(true)
+    }
+
+    fn expect_ok(&self, shape: Shape) -> Result<()> {
         if shape.status == 200 {
             return Ok(());
         }
@@ -145,27 +170,38 @@ impl Connection {
     }
 
     fn receive(&mut self) -> Result<Shape> {
-        let mut filled = 0;
         loop {
-            let read = self.stream.read(&mut self.buffer[filled..])?;
-            if read == 0 {
-                return Err("the server closed the connection before its answer was whole".into());
-            }
-            filled += read;
-            let received = &self.buffer[..filled];
-            if let Some(last) = self.last.filter(|last| last.fits(received)) {
-                return Ok(last);
-            }
-            if let Some(shape) = Shape::of(received)? {
-                if shape.total < filled {
-                    return Err("the server sent more than one answer".into());
-                }
-                if shape.total == filled {
-                    self.last = Some(shape);
-                    return Ok(shape);
-                }
+            self.read()?;
+            if let Some(shape) = self.whole()? {
+                return Ok(shape);
             }
         }
+    }
+
+    fn read(&mut self) -> std::io::Result<()> {
+        let read = self.stream.read(&mut self.buffer[self.filled..])?;
+        if read == 0 {
+            let early = "the server closed the connection before its answer was whole";
+            return Err(std::io::Error::new(ErrorKind::UnexpectedEof, early));
+        }
+        self.filled += read;
+        Ok(())
+    }
+
+    /// The shape of the answer, once all of it has been read; what is read after that belongs to the next.
+    fn whole(&mut self) -> Result<Option<Shape>> {
+        let received = &self.buffer[..self.filled];
+        let shape = match self.last.filter(|last| last.fits(received)) {
+            Some(last) => last,
+            None => match Shape::of(received)? {
+                Some(shape) if shape.total < self.filled => return Err("the server sent more than one answer".into()),
+                Some(shape) if shape.total == self.filled => shape,
+                _ => return Ok(None),
+            },
+        };
+        self.filled = 0;
+        self.last = Some(shape);
+        Ok(Some(shape))
     }
 }
 

@@ -17,10 +17,12 @@ mod instructions;
 mod limit_server;
 mod load;
 mod options;
+mod pace;
 mod process;
 mod report;
 mod signet;
 mod statistics;
+mod tails;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1.0, value_name = "S")]
     pub(crate) seconds: f64,
 
+    /// At how many tokens a second the rows of the slowest requests are measured.
+    #[arg(long, default_value_t = 4000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pace: u32,
+
     /// Few and short pairs: shows that the benchmark works, not how fast Signet is.
     #[arg(long)]
     pub(crate) quick: bool,
@@ -81,6 +85,10 @@ pub(crate) enum Row {
     TokenRs256,
     /// `GET /.well-known/jwks.json`.
     Jwks,
+    /// The slowest hundredth of token requests while signing keys are rotated.
+    TokenRotation,
+    /// The same while clients are changed over the admin API, 100 times a second.
+    TokenAdminWrites,
     /// The verifier library on tokens it has not seen.
     Verify,
     /// Signatures a second with a parsed key, for each algorithm.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::Result;
-use crate::statistics::{Comparison, Spread};
+use crate::statistics::{Comparison, Spread, Tail};
 
 /// The marks around the generated section of a Markdown file.
 const BEGIN: &str = "<!-- bench:begin -->";
@@ -20,6 +20,8 @@ pub(crate) enum Finding {
     Ratio { path: String, comparison: Comparison, goal: Option<f64>, met: Option<bool> },
     /// Instructions of one operation, held against those of its limit.
     Instructions { path: String, limit: f64, signet: f64, ratio: f64 },
+    /// The slowest requests while something else goes on, held against those while nothing does.
+    Tail { path: String, tail: Tail, at_most: f64, met: bool },
     /// An amount that should stay below a bound.
     Amount { path: String, unit: &'static str, amount: Spread, below: Option<f64>, met: Option<bool> },
     /// Operations a second, for information.
@@ -34,6 +36,12 @@ impl Finding {
         Self::Ratio { path: path.into(), comparison, goal, met }
     }
 
+    /// How much slower the slowest requests may become.
+    pub(crate) fn tail(path: impl Into<String>, tail: Tail, at_most: f64) -> Self {
+        let met = (tail.ratio.median * 1000.0).round() / 1000.0 <= at_most;
+        Self::Tail { path: path.into(), tail, at_most, met }
+    }
+
     /// An amount and the bound it should stay below.
     pub(crate) fn amount(path: impl Into<String>, unit: &'static str, amount: Spread, below: Option<f64>) -> Self {
         let met = below.map(|bound| amount.median < bound);
@@ -42,7 +50,12 @@ impl Finding {
 
     /// Whether the goal was missed.
     pub(crate) fn is_missed(&self) -> bool {
-        matches!(self, Self::Ratio { met: Some(false), .. } | Self::Amount { met: Some(false), .. })
+        matches!(
+            self,
+            Self::Ratio { met: Some(false), .. }
+                | Self::Amount { met: Some(false), .. }
+                | Self::Tail { met: false, .. }
+        )
     }
 
     /// path, limit, Signet, ratio, quartiles, by processor time, goal, verdict
@@ -63,6 +76,16 @@ impl Finding {
                 format!("{:.3}", c.ratio_by_cpu),
                 goal.map_or_else(none, |goal| format!("≥ {goal:.2}")),
                 format!("{}{}", verdict(met), if c.had_the_core() { "" } else { " *" }).trim().to_owned(),
+            ],
+            Self::Tail { path, tail, at_most, met } => [
+                path.clone(),
+                format!("{} µs", thousands(tail.quiet.median)),
+                format!("{} µs", thousands(tail.busy.median)),
+                format!("{:.3}", tail.ratio.median),
+                format!("{:.3} to {:.3}", tail.ratio.lower_quartile, tail.ratio.upper_quartile),
+                none(),
+                format!("≤ {at_most:.2}"),
+                verdict(&Some(*met)).to_owned(),
             ],
             Self::Instructions { path, limit, signet, ratio } => [
                 path.clone(),
@@ -181,6 +204,13 @@ impl Report {
         ));
         let mut shared = false;
         for finding in &self.findings {
+            if let Finding::Tail { path, tail, .. } = finding {
+                notes.push(format!(
+                    "{path}: {} tokens a second, beside {:.1} changes a second.",
+                    thousands(f64::from(tail.per_second)),
+                    tail.beside_per_second
+                ));
+            }
             let Finding::Ratio { path, comparison, .. } = finding else { continue };
             if !comparison.had_the_core() {
                 let (limit, signet) = comparison.busy;
@@ -235,7 +265,10 @@ pub(crate) fn machine() -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::statistics::TailPair;
 
     fn comparison(ratio: f64) -> Comparison {
         let spread = |median| Spread { lower_quartile: median, median, upper_quartile: median };
@@ -266,6 +299,17 @@ mod tests {
     fn a_ratio_just_below_its_goal_is_missed_and_one_at_it_is_not() {
         let missed: Vec<bool> = report().findings.iter().map(Finding::is_missed).collect();
         assert_eq!(missed, [true, false]);
+    }
+
+    #[test]
+    fn a_tail_that_is_just_longer_than_it_may_be_is_missed() {
+        let pair = |busy| TailPair {
+            quiet: Duration::from_micros(1000),
+            busy: Duration::from_micros(busy),
+            beside_per_second: 4.0,
+        };
+        let missed = |busy| Finding::tail("p99", Tail::of(&[pair(busy)], 4000).unwrap(), 1.5).is_missed();
+        assert_eq!((missed(1500), missed(1501)), (false, true));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use crate::Result;
 use crate::contender::{Contender, free_address};
 use crate::limit_server::{Plan, Work};
-use crate::load::exchange;
+use crate::load::{Answer, exchange};
 
 /// The resources that tokens are asked for, one for each algorithm.
 const ES256_RESOURCE: &str = "https://orders.example.com";
@@ -29,6 +30,8 @@ pub(crate) struct Signet {
     pub(crate) es256: Vec<u8>,
     pub(crate) rs256: Vec<u8>,
     pub(crate) jwks: Vec<u8>,
+    admin: SocketAddr,
+    data: PathBuf,
 }
 
 /// A client's identifier and secret, as `clients create --json` prints them.
@@ -45,12 +48,13 @@ impl Signet {
         let jwks = format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
         let setting = |name, value: &str| (name, OsString::from(value));
         let data = scratch.join("data");
+        let admin = free_address()?;
         let contender = Contender {
             command: vec![program.into(), "serve".into()],
             environment: vec![
                 setting("SIGNET__ISSUER", &format!("http://{address}")),
                 setting("SIGNET__PUBLIC__BIND", &address.to_string()),
-                setting("SIGNET__ADMIN__BIND", &free_address()?.to_string()),
+                setting("SIGNET__ADMIN__BIND", &admin.to_string()),
                 ("SIGNET__DATA_DIR", data.clone().into()),
                 ("SIGNET__KEYS__MASTER_KEY_FILE", scratch.join("master.key").into()),
             ],
@@ -80,7 +84,7 @@ impl Signet {
             .map_err(|e| format!("`clients create --json` printed no credentials: {e}"))?;
         let token = |resource| token_request(&contender, &credentials, resource);
         let (es256, rs256) = (token(ES256_RESOURCE), token(RS256_RESOURCE));
-        Ok(Self { es256, rs256, jwks: jwks.into_bytes(), contender })
+        Ok(Self { es256, rs256, jwks: jwks.into_bytes(), admin, data, contender })
     }
 
     /// What a bare server must do that sends the same as this running Signet answers to `request`.
@@ -95,6 +99,71 @@ impl Signet {
         let path = String::from_utf8_lossy(request);
         let path = path.split(' ').nth(1).ok_or("the request names no path")?.to_owned();
         Ok(Plan { address: free_address()?, path, work, headers, body })
+    }
+}
+
+/// The admin API of a running Signet, with a token for it.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) address: SocketAddr,
+    token: String,
+}
+
+/// The scopes that are asked for.
+const ADMIN_SCOPE: &str = "clients:write keys:write";
+
+impl Signet {
+    /// Access to the admin API of this running Signet, for the lifetime of a token.
+    pub(crate) fn admin(&self) -> Result<Admin> {
+        #[derive(Deserialize)]
+        struct Issued {
+            access_token: String,
+        }
+        let credentials: Credentials = serde_json::from_slice(&fs::read(self.data.join("admin-credentials.json"))?)?;
+        let form = format!("grant_type=client_credentials&scope={}", ADMIN_SCOPE.replace(':', "%3A").replace(' ', "+"));
+        let answer = exchange(self.contender.address, &form_request(&self.contender, &credentials, &form))?;
+        let issued: Issued = serde_json::from_slice(&answer.body)
+            .map_err(|e| format!("no token for the admin API, but {}: {e}", answer.status))?;
+        Ok(Admin { address: self.admin, token: issued.access_token })
+    }
+}
+
+impl Admin {
+    /// A request to the admin API.
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Vec<u8> {
+        let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n{headers}\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            self.token,
+            body.len(),
+        )
+        .into_bytes()
+    }
+
+    /// Sends a request to the admin API.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        exchange(self.address, &self.request(method, path, &[], body))
+    }
+
+    /// Registers so many clients, and gives requests that change them in turn: each really changes something.
+    pub(crate) fn client_changes(&self, clients: usize) -> Result<Vec<Vec<u8>>> {
+        const ROUTE: &str = "/admin/v1/clients";
+        let described = |name| format!("\"client_name\":\"{name}\",\"access\":{{\"{ES256_RESOURCE}\":\"read\"}}");
+        for client in 0..clients {
+            let body = format!("{{\"client_id\":\"beside-{client}\",{}}}", described("new"));
+            let answer = self.ask("POST", ROUTE, &body)?;
+            if answer.status != 201 {
+                let said = String::from_utf8_lossy(&answer.body).into_owned();
+                return Err(format!("no client could be registered, but {}: {said}", answer.status).into());
+            }
+        }
+        let change = |(name, client)| {
+            let path = format!("{ROUTE}/beside-{client}");
+            self.request("PUT", &path, &["If-Match: *"], &format!("{{{}}}", described(name)))
+        };
+        Ok(["one", "other"].into_iter().flat_map(|name| (0..clients).map(move |n| (name, n))).map(change).collect())
     }
 }
 
@@ -119,7 +188,11 @@ impl Cli<'_> {
 /// A request for a token by a client that authenticates with `client_secret_basic`.
 fn token_request(contender: &Contender, client: &Credentials, resource: &str) -> Vec<u8> {
     let resource = resource.replace(':', "%3A").replace('/', "%2F");
-    let form = format!("grant_type=client_credentials&resource={resource}");
+    form_request(contender, client, &format!("grant_type=client_credentials&resource={resource}"))
+}
+
+/// The same with any `form`.
+fn form_request(contender: &Contender, client: &Credentials, form: &str) -> Vec<u8> {
     // Both are made of unreserved characters: the form-encoding of RFC 6749, section 2.3.1, changes nothing.
     let basic = STANDARD.encode(format!("{}:{}", client.client_id, client.client_secret));
     format!(

@@ -1,5 +1,7 @@
 //! Interleaved pairs, their medians and their spread.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::Result;
@@ -118,12 +120,77 @@ impl Sample {
     }
 }
 
+/// The slowest hundredth of the requests, quiet and while something else goes on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Tail {
+    /// Microseconds.
+    pub(crate) quiet: Spread,
+    /// Microseconds.
+    pub(crate) busy: Spread,
+    /// Of the two halves of each pair: busy by quiet.
+    pub(crate) ratio: Spread,
+    /// Requests a second, of those that were measured.
+    pub(crate) per_second: u32,
+    /// How often a second what went on beside them was done.
+    pub(crate) beside_per_second: f64,
+}
+
+/// What the two windows of one pair have shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TailPair {
+    /// The 99th percentile.
+    pub(crate) quiet: Duration,
+    /// The 99th percentile.
+    pub(crate) busy: Duration,
+    pub(crate) beside_per_second: f64,
+}
+
+impl Tail {
+    /// Of the `pairs`, at so many requests a second.
+    pub(crate) fn of(pairs: &[TailPair], per_second: u32) -> Result<Self> {
+        let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+        Ok(Self {
+            quiet: Spread::of(pairs.iter().map(|pair| micros(pair.quiet)))?,
+            busy: Spread::of(pairs.iter().map(|pair| micros(pair.busy)))?,
+            ratio: Spread::of(pairs.iter().map(|pair| pair.busy.as_secs_f64() / pair.quiet.as_secs_f64()))?,
+            per_second,
+            beside_per_second: Spread::of(pairs.iter().map(|pair| pair.beside_per_second))?.median,
+        })
+    }
+}
+
+/// What 99 of 100 of the `latencies` do not exceed.
+pub(crate) fn p99(mut latencies: Vec<Duration>) -> Result<Duration> {
+    latencies.sort_unstable();
+    let place = (latencies.len() * 99).div_ceil(100);
+    place.checked_sub(1).and_then(|place| latencies.get(place)).copied().ok_or_else(|| "nothing was measured".into())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn the_p99_is_what_one_in_a_hundred_exceeds() {
+        let latencies = |count: u64| (1..=count).rev().map(Duration::from_micros).collect::<Vec<_>>();
+        assert_eq!(p99(latencies(200)).unwrap(), Duration::from_micros(198));
+        assert_eq!(p99(latencies(50)).unwrap(), Duration::from_micros(50));
+        assert_eq!(p99(latencies(1)).unwrap(), Duration::from_micros(1));
+        assert!(p99(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_tail_compares_the_windows_of_each_pair() {
+        let pair = |quiet, busy| TailPair {
+            quiet: Duration::from_micros(quiet),
+            busy: Duration::from_micros(busy),
+            beside_per_second: 4.0,
+        };
+        let tail = Tail::of(&[pair(100, 120), pair(1000, 1200), pair(100, 120)], 9).unwrap();
+        assert!((tail.ratio.median - 1.2).abs() < 1e-9 && (tail.ratio.upper_quartile - 1.2).abs() < 1e-9);
+        assert!((tail.quiet.median - 100.0).abs() < 1e-9);
+    }
 
     #[test]
     fn a_spread_names_the_middle_and_the_quartiles_whatever_the_order() {
