@@ -21,7 +21,8 @@ const ROUTE: &str = "/admin/v1/resources";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateResource {
-    /// Its identifier, an absolute URI: the audience of its tokens.
+    /// Its identifier, an absolute URI without fragment: the audience of its tokens.
+    #[schema(max_length = 512, pattern = r#"^[A-Za-z][A-Za-z0-9+.-]*:[!"$-~]+$"#)]
     pub resource: String,
     /// Why, for the audit log.
     #[serde(default)]

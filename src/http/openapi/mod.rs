@@ -117,7 +117,8 @@ fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = described.query.iter().map(Parameter::to_json).collect();
     if described.if_match {
         parameters.push(json!({
-            "name": "If-Match", "in": "header", "required": true, "schema": { "type": "string" },
+            "name": "If-Match", "in": "header", "required": true,
+            "schema": { "type": "string", "pattern": r#"^(\*|"[0-9]{1,18}")$"# },
             "description": "The `ETag` of what you saw: the change is refused with 412 when someone changed it since.",
         }));
     }
@@ -133,7 +134,7 @@ fn operation(route: &Route) -> Value {
     match route.access {
         Access::Anyone => operation["security"] = json!([]),
         Access::Client => {
-            operation["security"] = json!([{ "client_secret_basic": [] }, { "client_in_form": [] }]);
+            operation["security"] = json!([{ "client_secret_basic": [] }]);
         }
         Access::Scope(scope) => {
             operation["security"] = json!([{ "admin_token": [scope] }]);
@@ -177,11 +178,8 @@ fn security_schemes(issuer: &Issuer) -> Value {
         },
         "client_secret_basic": {
             "type": "http", "scheme": "basic",
-            "description": "The client's identifier and secret, each form-encoded first (RFC 6749 §2.3.1).",
-        },
-        "client_in_form": {
-            "type": "apiKey", "in": "header", "name": "Content-Type",
-            "description": "No header: `client_id` and `client_secret`, or `client_assertion` and \
+            "description": "The client's identifier and secret, each form-encoded first (RFC 6749 §2.3.1). A client of another \
+                method sends no header: its `client_id` and `client_secret`, or `client_assertion` and \
                 `client_assertion_type` (RFC 7523), stand in the form.",
         },
     })

@@ -193,7 +193,7 @@ pub(super) fn of(endpoint: Endpoint) -> Described {
             vec![answered("The metrics.", "text/plain", "Text")],
         ),
         Endpoint::OpenApi => {
-            plain("openapi", DESCRIPTION, "This description", "", vec![answered("OpenAPI 3.1.", JSON, "Metadata")])
+            plain("openapi", DESCRIPTION, "This description", "", vec![answered("OpenAPI 3.1.", JSON, "OpenApi")])
         }
         Endpoint::Docs => {
             plain("docs", DESCRIPTION, "This description as a page", "", vec![answered("A page.", "text/html", "Text")])

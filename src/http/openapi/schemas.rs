@@ -103,7 +103,7 @@ fn page_of(item: &str) -> Value {
 }
 
 /// What standards describe in words.
-fn of_standards() -> [(&'static str, Value); 8] {
+fn of_standards() -> [(&'static str, Value); 9] {
     [
         (
             "Problem",
@@ -170,6 +170,10 @@ fn of_standards() -> [(&'static str, Value); 8] {
             }),
         ),
         ("Metadata", json!({ "type": "object", "description": "RFC 8414 §2.", "required": ["issuer", "jwks_uri"] })),
+        (
+            "OpenApi",
+            json!({ "type": "object", "description": "OpenAPI 3.1.", "required": ["openapi", "info", "paths"] }),
+        ),
         (
             "Health",
             json!({
