@@ -276,7 +276,7 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_refused_with_its_key_and_source
         ("public.workers = 0", "`public.workers` (signet.toml) must be between 1 and 512"),
         ("public.workers = \"4\"", "`public.workers` (signet.toml) must be a whole number, without quotes"),
         ("public.workers = -1", "`public.workers` (signet.toml) must be a whole number, not -1"),
-        ("public.workers = 1.5", "`public.workers` (signet.toml) must be a whole number, not a fraction"),
+        ("public.workers = 1.5", "`public.workers` (signet.toml) must be a whole number, not 1.5"),
         (
             "database.auto_migrate = \"yes\"",
             "`database.auto_migrate` (signet.toml) must be true or false, without quotes",
@@ -315,6 +315,27 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_refused_with_its_key_and_source
             "telemetry.level = \"inof\"",
             "`telemetry.level` (signet.toml) must be a level (off, error, warn, info, debug, trace) or such as signet=debug,info, not `inof`",
         ),
+        (
+            "telemetry.otlp_endpoint = \"http://user:hunter2@collector\"",
+            "`telemetry.otlp_endpoint` (signet.toml) must not have a user or a password: those belong into `telemetry.otlp_headers`",
+        ),
+        (
+            "telemetry.otlp_sample_ratio = 1.5",
+            "`telemetry.otlp_sample_ratio` (signet.toml) must be a number from 0 to 1, not 1.5",
+        ),
+        (
+            "telemetry.otlp_sample_ratio = \"0.5\"",
+            "`telemetry.otlp_sample_ratio` (signet.toml) must be a number from 0 to 1, without quotes",
+        ),
+        (
+            "telemetry.otlp_headers = \"hunter2\"",
+            "`telemetry.otlp_headers` (signet.toml) must be headers of the form name=value, separated by commas",
+        ),
+        (
+            "telemetry.otlp_service_name = \"\"",
+            "`telemetry.otlp_service_name` (signet.toml) must be a name of 1 to 255 bytes",
+        ),
+        ("public.workers = 1.5", "`public.workers` (signet.toml) must be a whole number, not 1.5"),
         (
             "clients.assertion_max_lifetime = \"61m\"",
             "`clients.assertion_max_lifetime` (signet.toml) must be between 10s and 60m",

@@ -42,7 +42,7 @@ pub(super) fn found(raw: &Raw) -> String {
         Raw::Untyped(text) | Raw::Text(text) => return format!(", not `{}`", one_line(text)),
         Raw::Integer(number) => return format!(", not {number}"),
         Raw::Boolean(yes) => return format!(", not {yes}"),
-        Raw::Fraction(_) => "a fraction",
+        Raw::Fraction(number) => return format!(", not {number}"),
         Raw::List(_) => "a list",
         Raw::Unset => "nothing",
         Raw::Other(what) => what,
