@@ -271,8 +271,9 @@ fn all_algorithms_rotate_together_or_none_does() {
     desk.now = desk.now.plus(MINUTE);
     desk.act(&desk.retire(5));
     // The successor for RS256 is a minute younger now: both wait for it.
+    let possible_from = since.plus(MINUTE * 16);
+    assert_eq!(desk.steps(&ROTATE), Err(SweepRefused::NotPropagated { algorithm: Rs256, possible_from }));
     desk.now = since.plus(MINUTE * 15);
-    let possible_from = desk.now.plus(MINUTE);
     assert_eq!(desk.steps(&ROTATE), Err(SweepRefused::NotPropagated { algorithm: Rs256, possible_from }));
     let forced = KeyAct::Rotate { algorithm: None, if_active: None, force: true };
     assert_eq!(desk.act(&forced), Some(possible_from));

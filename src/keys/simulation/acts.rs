@@ -35,6 +35,15 @@ pub(super) fn hand() -> impl Strategy<Value = Hand> {
     ]
 }
 
+/// Whether the act may let a key sign that has not propagated.
+const fn may_be_early(act: &KeyAct) -> bool {
+    match act {
+        KeyAct::Rotate { force, .. } | KeyAct::Activate { force, .. } => *force,
+        KeyAct::Retire { .. } => false,
+        KeyAct::Compromise { .. } => true,
+    }
+}
+
 impl World<'_> {
     fn asked(&self, hand: &Hand) -> KeyAct {
         // Mostly of keys that are in use; the old ones would outnumber them soon.
@@ -86,6 +95,7 @@ impl World<'_> {
         }
         self.commit(after, &policy, false)?;
         self.check_done(act, &before)?;
+        prop_assert!(told.is_none() || may_be_early(act), "a key signs early, and nobody asked for that");
         self.check_told(&before, told)?;
         foreseen.map_or(Ok(()), |foreseen| self.check_foreseen(&before, foreseen, told))?;
         self.check_again(act, &before, &steps)?;
@@ -179,14 +189,10 @@ impl World<'_> {
     /// A refusal is one that the act can get, and the moment that it names is the moment.
     fn check_refusal(&self, act: &KeyAct, refused: &SweepRefused) -> Result<(), TestCaseError> {
         count(&self.counts.refused);
-        let is_forced = match act {
-            KeyAct::Rotate { force, .. } | KeyAct::Activate { force, .. } => *force,
-            KeyAct::Retire { .. } | KeyAct::Compromise { .. } => false,
-        };
         match (act, refused) {
             (KeyAct::Compromise { .. }, _) => prop_assert!(false, "a compromise is refused: {}", refused),
             (_, SweepRefused::NotPropagated { possible_from, .. }) => {
-                prop_assert!(!is_forced);
+                prop_assert!(!may_be_early(act));
                 let at = |moment: Timestamp| act.steps(&self.table, &self.policy_of(1), moment);
                 let just_before = possible_from.minus(super::MILLI);
                 let is_early = matches!(at(just_before), Err(SweepRefused::NotPropagated { .. }));
