@@ -199,14 +199,16 @@ macro_rules! update_key {
 impl KeyStore for SqlStore {
     async fn load(&self, purpose: Purpose) -> Result<StoredKeys, StoreError> {
         self.bounded(async {
-            // The time is read first: what is loaded is then at least as new as it says.
-            let now = self.now().await?;
-            let (rows, ring, under): Snapshot = in_snapshot!(self, |tx| {
+            let ((rows, ring, under), now): (Snapshot, Timestamp) = in_snapshot!(self, |tx| {
                 let ring =
                     sqlx::query_as(RING).bind(purpose.name()).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                // The first read makes the snapshot. The time is read right after it: read before, it could lie before a
+                // change that the snapshot shows, and would pass for a clock that ran backwards. A change that came in
+                // between is no harm, since the next commit compares the version.
+                let now = now_inside!(self, tx);
                 let under = sqlx::query_as(MASTER_KEY).fetch_optional(&mut *tx).await.map_err(store_error)?;
                 let rows = sqlx::query(LOAD).bind(purpose.name()).fetch_all(&mut *tx).await.map_err(store_error)?;
-                (read_rows(&rows, "key")?, ring, under)
+                ((read_rows(&rows, "key")?, ring, under), now)
             });
             Ok(StoredKeys { sealed_under: under.map(|(id,)| id), ..stored(rows, ring, purpose, now)? })
         })

@@ -6,7 +6,7 @@ use signet::keys::{
     COMMIT_WITHIN, Commit, History, Key, KeyChange, KeySpec, KeyState, KeyStore, KeyTable, PastState, Purpose, RsaBits,
     StateName, StoredKeys, generate,
 };
-use signet::ports::{StoreError, SystemEntropy, Timestamp};
+use signet::ports::{Clock, StoreError, SystemEntropy, Timestamp};
 use signet::secret::{MasterKey, Sealed};
 use signet::store::sql::SqlStore;
 
@@ -286,9 +286,11 @@ async fn a_damaged_row_is_named(database: &Database) {
 
 async fn a_snapshot_is_of_one_version(database: &Database) {
     let (writer, reader) = (database.open().await, database.open().await);
-    let now = database.now();
+    let clock = database.clock.clone();
     let writing = actix_web::rt::spawn(async move {
         for version in 0..30 {
+            clock.advance(Duration::from_millis(1));
+            let now = clock.now();
             done(&writer, version, &inserting(now, vec![pending(now), pending(now)])).await;
         }
     });
@@ -297,6 +299,8 @@ async fn a_snapshot_is_of_one_version(database: &Database) {
         let stored = load(&reader).await;
         assert_eq!(stored.table.keys.len() as i64, 2 * stored.table.version);
         assert_eq!(stored.sealed.len() as i64, 2 * stored.table.version);
+        // Or who loads would take the clock of whoever changed the keys meanwhile for one that runs ahead.
+        assert!(stored.table.acted_at <= Some(stored.now), "it shows a change that is later than it says it is");
         seen += 1;
     }
     writing.await.unwrap();
