@@ -43,7 +43,7 @@ pub use files::{Existing, PendingSecret};
 pub use first_start::{NewAdmin, initialise};
 pub use host::{host_name, operator};
 pub use master_key::make_master_key;
-pub use opened::{Opened, Preparation, open_database, open_to_change};
+pub use opened::{Opened, Preparation, open_database, open_to_change, policy};
 pub use tls::PairError;
 
 use follower::Follower;
@@ -343,6 +343,7 @@ fn compose(
         guard: Guard::new(issuer, Arc::clone(&ring), Arc::clone(&directory), settings.clock.max_skew),
         cursors: Arc::clone(&opened.cursors),
         limits: Limits { body: Admin::BODY, body_time: settings.public.header_timeout },
+        keeper: Arc::clone(&opened.keeper),
         administration: administration(settings, issuer, &opened.store, parts),
         directory: Arc::clone(&directory),
         audit: Arc::new(opened.store.clone()),

@@ -206,7 +206,8 @@ async fn prepare_schema(settings: &Settings, store: &SqlStore, preparation: Prep
     Ok(())
 }
 
-fn policy(settings: &Settings) -> Policy {
+/// How keys are kept, by the settings.
+pub fn policy(settings: &Settings) -> Policy {
     let keys = &settings.keys;
     Policy {
         specs: keys.algorithms.iter().map(|algorithm| KeySpec::new(*algorithm, keys.rsa_bits)).collect(),

@@ -1,6 +1,6 @@
 //! A row of the audit log as people and programs see it, on the command line and through the API.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signet_verify::base64url;
 use utoipa::ToSchema;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::Row;
 
 /// One act, as the audit log has it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
     /// Its place in the log, from 1, without gaps.
     pub number: i64,
@@ -27,7 +27,7 @@ pub struct AuditEntry {
     /// From where: an address, or a machine's name.
     pub origin: String,
     /// The `X-Request-Id` of the request that did it, where one did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// What else there is to know, an object.
     #[schema(value_type = Object)]

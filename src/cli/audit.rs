@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::output::{plain, table};
 use super::progress::Progress;
+use super::remote::Through;
 use super::{Context, Failure};
 use crate::audit::{Act, AuditEntry, AuditFilter, AuditLog, Head, Verdict};
 
@@ -15,6 +16,7 @@ pub(super) enum Verb {
 Examples:
   signet audit list
   signet audit list --act keys.rotate --limit 5
+  signet audit list --url http://127.0.0.1:8081
   signet audit list --subject shop --json | jq -r '.items[] | [.at, .act, .reason] | @tsv'")]
     List {
         /// Only this act, such as clients.create.
@@ -29,6 +31,8 @@ Examples:
         /// So many at most.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+        #[command(flatten)]
+        through: Through,
     },
     /// Read the whole log and find every row that was edited, removed, added or moved by someone without the master key.
     #[command(after_help = "\
@@ -56,18 +60,28 @@ fn act(name: &str) -> Result<Act, String> {
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List { act, subject, actor, limit } => {
+        Verb::List { act, subject, actor, limit, through } => {
             let filter = AuditFilter { act, subject, actor, ..AuditFilter::default() };
-            list(context, &filter, limit).await
+            list(context, &through, &filter, limit).await
         }
         Verb::Verify { head } => verify(context, head).await,
         Verb::Head => head(context).await,
     }
 }
 
-async fn list(context: &Context, filter: &AuditFilter, limit: u32) -> Result<(), Failure> {
-    let rows = context.with_store(async |at| Ok(at.store.audit_page(filter, None, limit).await?)).await?;
-    let items: Vec<AuditEntry> = rows.into_iter().map(AuditEntry::from).collect();
+async fn list(context: &Context, through: &Through, filter: &AuditFilter, limit: u32) -> Result<(), Failure> {
+    let items = match through.api(context, "audit:read").await? {
+        Some(api) => {
+            let AuditFilter { act, subject, actor, .. } = filter;
+            let filters = [("act", act.map(Act::name)), ("subject", subject.as_deref()), ("actor", actor.as_deref())];
+            let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+            api.pages("audit", &filters, limit as usize).await?
+        }
+        None => {
+            let rows = context.with_store(async |at| Ok(at.store.audit_page(filter, None, limit).await?)).await?;
+            rows.into_iter().map(AuditEntry::from).collect::<Vec<_>>()
+        }
+    };
     context.output.result(&json!({ "items": items }), |_| {
         if items.is_empty() {
             return "Nothing that was done fits.".to_owned();

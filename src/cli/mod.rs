@@ -18,6 +18,7 @@ mod keys;
 mod output;
 mod progress;
 mod registry;
+mod remote;
 mod reseal;
 mod resources;
 mod serve;
@@ -80,7 +81,7 @@ enum Verb {
     /// Check the settings, or show each with its source.
     #[command(subcommand)]
     Config(config::Verb),
-    /// List, create and import signing keys, and replace the master key over them.
+    /// See, make, import, rotate and revoke signing keys, and replace the master key over them.
     #[command(subcommand)]
     Keys(keys::Verb),
     /// Register and manage clients: who asks for tokens.

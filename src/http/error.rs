@@ -4,6 +4,7 @@
 //! with problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). What a caller reads is fixed per case and
 //! repeats nothing that was sent; the detail goes to the log.
 
+mod keys;
 mod problem;
 
 use std::borrow::Cow;

@@ -28,8 +28,9 @@ use crate::grants::Services;
 use crate::ports::Clock;
 
 pub use admin::{
-    Admin, Because, CreateResource, Cursors, Guard, Page, RegisterClient, ReplaceClient, ReplaceResource, RollSecret,
-    RolledSecret,
+    ActionView, ActivateKey, Admin, Because, CompromiseKey, CreateKey, CreateResource, Cursors, Guard, ImportKey,
+    KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource, RetireKey,
+    RollSecret, RolledSecret, RotateKeys, TransitionView,
 };
 pub use discovery::{Metadata, PublishedKeys};
 pub use dispatch::routes;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod guard;
+mod keys;
 mod lists;
 mod paper;
 mod power;

@@ -11,7 +11,7 @@ mod config;
 mod health;
 mod help;
 pub mod home;
-mod keys;
+pub mod keys;
 mod reseal;
 mod resources;
 mod token;

@@ -32,6 +32,8 @@ Without --client-id the credentials are those of `admin-credentials.json` in `da
 <issuer>/admin. A secret is never an argument: others on this machine could read it.";
 
 const SECRET_VARIABLE: &str = "SIGNET_CLIENT_SECRET";
+/// What may be wrong with a client that came from a credentials file.
+const OF_THE_FILE: &str = " (`signet clients roll-secret --admin --write-credentials` makes a new one)";
 const MOST_SECRET: usize = 4096;
 const MOST_ANSWER: usize = 64 * 1024;
 
@@ -69,26 +71,47 @@ struct Request {
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let settings = context.settings()?.settings;
-    let request = Request::of(arguments, &settings)?;
-    let answer = request.send().await?;
-    let members: Option<Map<String, Value>> = serde_json::from_slice(&answer.body).ok();
-    match (answer.status, members) {
-        (200, Some(members)) => {
-            let Some(token) = members.get("access_token").and_then(Value::as_str) else {
-                return Err(unusable(&request.endpoint, &answer));
-            };
-            Ok(context.output.result(&members, |_| token.to_owned())?)
-        }
-        (_, Some(members)) => {
-            let hint = match (&arguments.client_id, arguments.post) {
-                (None, _) => " (`signet clients roll-secret --admin --write-credentials` makes a new one)",
-                (Some(_), false) => ", or it is registered for client_secret_post (--post)",
-                (Some(_), true) => ", or it is not registered for client_secret_post",
-            };
-            Err(refusal(&members, &answer, hint).unwrap_or_else(|| unusable(&request.endpoint, &answer)))
-        }
-        (_, None) => Err(unusable(&request.endpoint, &answer)),
+    let hint = match (&arguments.client_id, arguments.post) {
+        (None, _) => OF_THE_FILE,
+        (Some(_), false) => ", or it is registered for client_secret_post (--post)",
+        (Some(_), true) => ", or it is not registered for client_secret_post",
+    };
+    let (members, token) = Request::of(arguments, &settings)?.token(hint).await?;
+    Ok(context.output.result(&members, |_| token.expose().to_owned())?)
+}
+
+/// A token for the admin API with no more than `scope`, as the client whose credentials are in the file `named`, or in
+/// that of this installation.
+pub(in crate::cli) async fn admin_token(
+    settings: &Settings,
+    named: Option<&Path>,
+    scope: &str,
+) -> Result<SecretText, Failure> {
+    let own = settings.data_dir.join(CREDENTIALS_FILE);
+    let found = credentials(named.unwrap_or(&own))?;
+    let request = Request {
+        id: found.client_id,
+        secret: SecretText::new(found.client_secret),
+        endpoint: endpoint(&found.token_endpoint, settings)?,
+        resource: Some(found.audience),
+        scope: scope.to_owned(),
+        in_form: false,
+    };
+    Ok(request.token(OF_THE_FILE).await?.1)
+}
+
+/// The address of a token endpoint, to which a secret may be sent.
+fn endpoint(address: &str, settings: &Settings) -> Result<Url, Failure> {
+    let refused = |why| Failure::Refused(format!("the token endpoint {}: {why}", plain(address)));
+    let endpoint = fetch::parse(address).map_err(refused)?;
+    if !fetch::is_private(&endpoint) && !settings.allow_insecure_issuer {
+        return Err(Failure::Refused(format!(
+            "{} is plain http, and the secret would cross the network readable: use https (or set \
+             `allow_insecure_issuer`, where that network is trusted)",
+            plain(endpoint.as_str())
+        )));
     }
+    Ok(endpoint)
 }
 
 impl Request {
@@ -102,25 +125,27 @@ impl Request {
                 (client_id, SecretText::new(client_secret), token_endpoint, Some(audience))
             }
         };
-        let endpoint = arguments.token_endpoint.clone().unwrap_or(endpoint);
-        let parsed = fetch::parse(&endpoint);
-        let endpoint =
-            parsed.map_err(|why| Failure::Refused(format!("the token endpoint {}: {why}", plain(&endpoint))))?;
-        if !fetch::is_private(&endpoint) && !settings.allow_insecure_issuer {
-            return Err(Failure::Refused(format!(
-                "{} is plain http, and the secret would cross the network readable: use https (or set \
-                 `allow_insecure_issuer`, where that network is trusted)",
-                plain(endpoint.as_str())
-            )));
-        }
         Ok(Self {
             id,
             secret,
-            endpoint,
+            endpoint: self::endpoint(arguments.token_endpoint.as_deref().unwrap_or(&endpoint), settings)?,
             resource: arguments.resource.clone().or(audience),
             scope: arguments.scopes.join(" "),
             in_form: arguments.post,
         })
+    }
+
+    /// The token with the whole answer. `hint` says what else may be wrong with the client.
+    async fn token(&self, hint: &str) -> Result<(Map<String, Value>, SecretText), Failure> {
+        let answer = self.send().await?;
+        let unusable = || unusable(&self.endpoint, &answer);
+        let members: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(|_| unusable())?;
+        if answer.status != 200 {
+            return Err(refusal(&members, &answer, hint).unwrap_or_else(unusable));
+        }
+        let token = members.get("access_token").and_then(Value::as_str).ok_or_else(unusable)?;
+        let token = SecretText::new(token.to_owned());
+        Ok((members, token))
     }
 
     /// [RFC 6749 §4.4.2](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.2), authenticated as in

@@ -10,6 +10,8 @@ use clap::Subcommand;
 use super::{Context, Failure, input};
 use crate::secret::SecretText;
 
+pub(super) use get::admin_token;
+
 /// Longer than any token that a verifier reads, and white space around it.
 const MOST_TOKEN: usize = 64 * 1024;
 

@@ -13,6 +13,8 @@ mod clients;
 mod cursor;
 mod document;
 mod guard;
+mod key_views;
+mod keys;
 mod paging;
 mod precondition;
 mod query;
@@ -29,11 +31,14 @@ use super::body::RequestBody;
 use super::error::Problem;
 use crate::audit::AuditLog;
 use crate::clients::{Administration, Directory};
+use crate::keys::KeyKeeper;
 use crate::ports::Timestamp;
 
 pub use clients::{Because, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
 pub use cursor::Cursors;
 pub use guard::Guard;
+pub use key_views::{ActionView, KeyChangeView, KeyLife, KeyList, KeyView, TransitionView};
+pub use keys::{ActivateKey, CompromiseKey, CreateKey, ImportKey, RetireKey, RotateKeys};
 pub use paging::Page;
 pub use resources::{CreateResource, ReplaceResource};
 
@@ -47,6 +52,8 @@ pub struct Admin {
     pub cursors: Arc<Cursors>,
     /// What a request may take.
     pub limits: Limits,
+    /// Changes the signing keys.
+    pub keeper: Arc<KeyKeeper>,
     /// Changes clients and resources.
     pub administration: Administration,
     /// What this replica knows of them.
@@ -63,6 +70,14 @@ impl Admin {
 /// What can be done through the admin API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
+    ListKeys,
+    CreateKey,
+    ImportKey,
+    RotateKeys,
+    ShowKey,
+    ActivateKey,
+    RetireKey,
+    CompromiseKey,
     ListClients,
     RegisterClient,
     ShowClient,
@@ -114,6 +129,14 @@ impl Operation {
         }
         let call = &mut call;
         match self {
+            Self::ListKeys => keys::list(admin, call).await,
+            Self::CreateKey => keys::create(admin, call).await,
+            Self::ImportKey => keys::import(admin, call).await,
+            Self::RotateKeys => keys::rotate(admin, call).await,
+            Self::ShowKey => keys::show(admin, call).await,
+            Self::ActivateKey => keys::activate(admin, call).await,
+            Self::RetireKey => keys::retire(admin, call).await,
+            Self::CompromiseKey => keys::compromise(admin, call).await,
             Self::ListClients => clients::list(admin, call).await,
             Self::RegisterClient => clients::register(admin, call).await,
             Self::ShowClient => clients::show(admin, call).await,
@@ -133,14 +156,22 @@ impl Operation {
 
     const fn reads_a_body(self) -> bool {
         match self {
-            Self::RegisterClient
+            Self::CreateKey
+            | Self::ImportKey
+            | Self::RotateKeys
+            | Self::ActivateKey
+            | Self::RetireKey
+            | Self::CompromiseKey
+            | Self::RegisterClient
             | Self::ReplaceClient
             | Self::RollSecret
             | Self::DisableClient
             | Self::EnableClient
             | Self::CreateResource
             | Self::ReplaceResource => true,
-            Self::ListClients
+            Self::ListKeys
+            | Self::ShowKey
+            | Self::ListClients
             | Self::ShowClient
             | Self::DeleteClient
             | Self::ListResources

@@ -11,9 +11,10 @@ use actix_web::http::header::{self, HeaderValue};
 use serde_json::{Map, Value};
 use signet_verify::json::JsonError;
 
-use super::{Refused, Told, dress};
+use super::{Refused, Told, dress, keys};
 use crate::clients::{AdministrationError, ClientError, ResourceError};
 use crate::http::answer::Answer;
+use crate::keys::{KeeperError, SweepRefused};
 use crate::ports::StoreError;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -80,6 +81,10 @@ pub(in crate::http) enum Problem {
     },
     /// A client or resource was not changed.
     Administration(Kind, AdministrationError),
+    /// There is no key of that name.
+    NoSuchKey,
+    /// The keys were not changed.
+    Keys(KeeperError),
 }
 
 /// What a change is about.
@@ -98,6 +103,18 @@ impl From<Refused> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<KeeperError> for Problem {
+    fn from(error: KeeperError) -> Self {
+        Self::Keys(error)
+    }
+}
+
+impl From<SweepRefused> for Problem {
+    fn from(refused: SweepRefused) -> Self {
+        Self::Keys(refused.into())
     }
 }
 
@@ -145,6 +162,8 @@ impl Problem {
                 Told::new("stale_version", StatusCode::PRECONDITION_FAILED, "it was changed meanwhile: read it again")
             }
             Self::Administration(kind, error) => administration(*kind, error),
+            Self::NoSuchKey => keys::no_such_key(),
+            Self::Keys(error) => keys::told(error),
         }
     }
 
@@ -164,6 +183,7 @@ impl Problem {
             }
             Self::Stale { version } => vec![("version", version.into())],
             Self::Administration(_, error) => more_of_administration(error),
+            Self::Keys(error) => keys::more(&error),
             _ => Vec::new(),
         }
     }

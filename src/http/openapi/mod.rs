@@ -244,7 +244,20 @@ mod tests {
 
     #[test]
     fn no_schema_of_a_request_admits_what_the_program_refuses() {
-        for name in ["RegisterClient", "ReplaceClient", "RollSecret", "Because", "CreateResource", "ReplaceResource"] {
+        for name in [
+            "CreateKey",
+            "ImportKey",
+            "RotateKeys",
+            "ActivateKey",
+            "RetireKey",
+            "CompromiseKey",
+            "RegisterClient",
+            "ReplaceClient",
+            "RollSecret",
+            "Because",
+            "CreateResource",
+            "ReplaceResource",
+        ] {
             let schema = &described()["components"]["schemas"][name];
             assert_eq!(schema["additionalProperties"], false, "{name}: {schema}");
             assert!(schema.get("allOf").is_none(), "{name}: {schema}");

@@ -1,5 +1,7 @@
 //! What each endpoint does, in words: the only description that is written by hand.
 
+mod keys;
+
 use serde_json::{Value, json};
 
 use crate::http::admin::Operation;
@@ -8,14 +10,16 @@ use crate::http::table::Endpoint;
 const JSON: &str = "application/json";
 const PUBLIC: &str = "Tokens and keys";
 const HEALTH: &str = "Health";
+const KEYS: &str = "Signing keys";
 const CLIENTS: &str = "Clients";
 const RESOURCES: &str = "Resources";
 const AUDIT: &str = "Audit log";
 const DESCRIPTION: &str = "Description";
 
 /// The groups, in the order in which they are shown.
-pub(super) const TAGS: [(&str, &str); 6] = [
+pub(super) const TAGS: [(&str, &str); 7] = [
     (PUBLIC, "What applications and verifiers use."),
+    (KEYS, "What signs the tokens."),
     (CLIENTS, "Who may ask for tokens."),
     (RESOURCES, "The services that tokens are for."),
     (AUDIT, "What was done, by whom and why."),
@@ -204,6 +208,14 @@ pub(super) fn of(endpoint: Endpoint) -> Described {
 
 fn of_admin(operation: Operation) -> Described {
     match operation {
+        Operation::ListKeys
+        | Operation::CreateKey
+        | Operation::ImportKey
+        | Operation::RotateKeys
+        | Operation::ShowKey
+        | Operation::ActivateKey
+        | Operation::RetireKey
+        | Operation::CompromiseKey => keys::described(operation),
         Operation::ListClients
         | Operation::RegisterClient
         | Operation::ShowClient

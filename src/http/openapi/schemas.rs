@@ -10,7 +10,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::audit::AuditEntry;
 use crate::clients::{ClientView, RegisteredClient, ResourceView};
 use crate::http::admin::{
-    Because, CreateResource, RegisterClient, ReplaceClient, ReplaceResource, RollSecret, RolledSecret,
+    ActivateKey, Because, CompromiseKey, CreateKey, CreateResource, ImportKey, KeyChangeView, KeyList, RegisterClient,
+    ReplaceClient, ReplaceResource, RetireKey, RollSecret, RolledSecret, RotateKeys,
 };
 
 const PREFIX: &str = "#/components/schemas/";
@@ -23,6 +24,14 @@ pub(super) fn reference(name: &str) -> Value {
 /// Every schema, by its name.
 pub(super) fn all() -> Map<String, Value> {
     let mut schemas = Map::new();
+    add::<CreateKey>(&mut schemas);
+    add::<ImportKey>(&mut schemas);
+    add::<RotateKeys>(&mut schemas);
+    add::<ActivateKey>(&mut schemas);
+    add::<RetireKey>(&mut schemas);
+    add::<CompromiseKey>(&mut schemas);
+    add::<KeyList>(&mut schemas);
+    add::<KeyChangeView>(&mut schemas);
     add::<RegisterClient>(&mut schemas);
     add::<ReplaceClient>(&mut schemas);
     add::<RollSecret>(&mut schemas);

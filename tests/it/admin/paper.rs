@@ -1,4 +1,4 @@
-//! docs/admin-api.md, executed: every block of shell, in one shell, against a first start.
+//! docs/admin-api.md and the rotation of README.md, executed: their blocks of shell, against a first start.
 
 use crate::start::program::Program;
 
@@ -16,5 +16,41 @@ async fn the_page_about_the_api_works_as_it_stands() {
     let script = script.replace("curl -sS", "curl -sS --fail-with-body");
     let ended = program.shell(&script, std::path::Path::new("/usr/bin"));
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    running.stop();
+}
+
+#[actix_web::test]
+async fn the_readme_rotates_a_key_on_the_command_line_and_through_the_api_as_it_stands() {
+    let mut program = Program::new();
+    for name in ["ISSUER", "KEYS__ALGORITHMS"] {
+        program.set(name, None);
+    }
+    let running = program.serve();
+    let paper = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = paper.split("\n## Rotate a key\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    let script = blocks.join("\n").replace("http://127.0.0.1:8081", &running.admin);
+    let script =
+        script.replace("http://127.0.0.1:8080", &running.public).replace("curl -sS", "curl -sS --fail-with-body");
+    let keys = || -> Vec<serde_json::Value> {
+        let listed = program.run(&["keys", "list", "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+        listed["keys"].as_array().unwrap().clone()
+    };
+    let active = |keys: &[serde_json::Value]| -> Vec<String> {
+        let active = keys.iter().filter(|key| key["state"] == "active");
+        active.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = active(&keys());
+    let ended = program.shell(&script, std::path::Path::new("/usr/bin"));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let after = keys();
+    assert_eq!((before.len(), active(&after).len()), (2, 2));
+    for kid in before {
+        let state = after.iter().find(|key| key["kid"] == kid.as_str()).map(|key| key["state"].clone());
+        assert_eq!(state, Some("retiring".into()), "{kid}");
+        assert!(ended.out.contains(&kid), "it is in the key set that was shown");
+    }
     running.stop();
 }

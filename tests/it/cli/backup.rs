@@ -22,7 +22,7 @@ fn a_running_store_is_copied_whole_and_the_copy_serves_with_the_same_keys() {
     }
     fs::copy(&copy, restored.path("data/signet.db")).unwrap();
     restored.hand_over();
-    assert_eq!(restored.json(&["keys", "list"]), home.json(&["keys", "list"]));
+    assert_eq!(restored.json(&["keys", "list"])["keys"], home.json(&["keys", "list"])["keys"]);
     assert_eq!(restored.json(&["clients", "show", "shop"])["client_id"], "shop");
     restored.run(&["keys", "create", "--algorithm", "ES256"]).ok();
 }

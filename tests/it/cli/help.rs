@@ -2,7 +2,7 @@
 
 use super::home::Home;
 
-const VERBS: [&[&str]; 24] = [
+const VERBS: [&[&str]; 29] = [
     &["serve"],
     &["init"],
     &["migrate"],
@@ -11,6 +11,11 @@ const VERBS: [&[&str]; 24] = [
     &["keys", "list"],
     &["keys", "create"],
     &["keys", "import"],
+    &["keys", "rotate"],
+    &["keys", "activate"],
+    &["keys", "retire"],
+    &["keys", "compromise"],
+    &["audit", "list"],
     &["clients", "create"],
     &["clients", "list"],
     &["clients", "show"],

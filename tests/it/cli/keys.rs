@@ -1,4 +1,4 @@
-//! `signet keys list|create|import`.
+//! `signet keys …`, on the database and through the admin API.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::home::Home;
 
 /// A new P-256 key under the label `label`.
-fn pem(label: &str) -> String {
+pub fn pem(label: &str) -> String {
     let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     let encoded = STANDARD.encode(der.as_ref());
     let lines: Vec<&str> = encoded.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -25,9 +25,103 @@ fn the_keys_are_listed_with_what_matters_of_their_state() {
     assert_eq!(states, [of("active"), of("pending")].concat());
     assert!(keys[0]["since"].as_str().unwrap().ends_with('Z'));
     assert!(keys[2]["usable_from"].is_string());
-    let table = home.run(&["keys", "list"]).ok().out;
-    assert!(table.starts_with("KID ") && table.lines().count() == 5, "{table}");
-    assert!(table.contains("usable from ") && table.contains("the first key of a new issuer"), "{table}");
+    assert_eq!(keys[0]["coming"][0]["milestone"], "retiring");
+    let drawn = home.run(&["keys", "list"]).ok().out;
+    assert!(drawn.starts_with("ES256: the next key signs from ") && drawn.contains("\nRS256: "), "{drawn}");
+    for part in [" → now →\n", " → retired ", "generated, the first key of a new issuer"] {
+        assert!(drawn.contains(part), "no `{part}` in: {drawn}");
+    }
+    for key in keys {
+        assert!(drawn.contains(key["kid"].as_str().unwrap()), "{drawn}");
+    }
+    assert!(drawn.lines().all(|line| line.chars().count() <= 100), "{drawn}");
+}
+
+fn kid(home: &Home, algorithm: &str, state: &str) -> String {
+    let listed = home.json(&["keys", "list"]);
+    let fits = |key: &&serde_json::Value| key["algorithm"] == algorithm && key["state"] == state;
+    listed["keys"].as_array().unwrap().iter().find(fits).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn keys_are_rotated_activated_retired_and_compromised_by_the_beginnings_of_their_names() {
+    let home = Home::initialised();
+    let (old, next) = (kid(&home, "ES256", "active"), kid(&home, "ES256", "pending"));
+    let plan = home.changes_nothing(&["keys", "rotate", "--algorithm", "ES256", "--dry-run"]).ok().out;
+    assert!(
+        plan.contains("nothing was changed") && plan.contains(&next) && plan.contains("a key to be made"),
+        "{plan}"
+    );
+    let rotate = ["keys", "rotate", "--algorithm", "ES256", "--if-active", &old[..8], "--reason", "a drill"];
+    let told = home.json(&rotate);
+    assert_eq!((&told["changed"], told.get("may_fail_until")), (&true.into(), None), "{told}");
+    home.changes_nothing(&rotate).refused(1, &["is not the active one"]);
+    home.changes_nothing(&["keys", "rotate", "--algorithm", "ES256"]).refused(1, &["may sign only from"]);
+    assert_eq!(kid(&home, "ES256", "active"), next);
+    let row = &home.json(&["audit", "list", "--act", "keys.rotate"])["items"][0];
+    assert_eq!((&row["reason"], &row["actor_kind"]), (&"a drill".into(), &"operator".into()));
+
+    let young = kid(&home, "ES256", "pending");
+    home.changes_nothing(&["keys", "activate", &young[..6]]).refused(1, &["may sign only from"]);
+    let forced = home.run(&["keys", "activate", &young[..6], "--force"]).ok();
+    assert!(forced.out.contains("may fail at verifiers") && forced.err.contains("note: until "), "{}", forced.out);
+    let again = home.changes_nothing(&["keys", "activate", &young]).ok().out;
+    assert!(again.starts_with("Nothing to do"), "{again}");
+    home.changes_nothing(&["keys", "activate", &old]).refused(1, &["is retiring and can't become active"]);
+    home.run(&["keys", "retire", &kid(&home, "RS256", "pending")[..10]]).ok();
+
+    let lost = ["keys", "compromise", &young[..12], "--reason", "ticket 4711"];
+    home.changes_nothing(&lost).refused(1, &["say --yes"]);
+    home.run(&[&lost[..], &["--yes"]].concat()).ok();
+    assert_eq!(kid(&home, "ES256", "compromised"), young);
+    home.changes_nothing(&["keys", "retire", "abcde"]).refused(1, &["too short"]);
+    home.changes_nothing(&["keys", "retire", "abcdef"]).refused(1, &["no key's name begins with"]);
+    home.changes_nothing(&["keys", "retire", &"x".repeat(43)]).refused(1, &["there is no key"]);
+    for wrong in [&["keys", "compromise", &young][..], &["keys", "compromise", &young, "--reason", " "]] {
+        assert_eq!(home.run(wrong).code, 2);
+    }
+}
+
+#[test]
+fn a_name_that_begins_with_a_hyphen_is_a_name() {
+    let home = Home::initialised();
+    home.changes_nothing(&["keys", "activate", "--force", "-bcdefgh"])
+        .refused(1, &["no key's name begins with -bcdefgh"]);
+    home.changes_nothing(&["keys", "rotate", "--if-active", "-bcdefgh"]).refused(1, &["-bcdefgh"]);
+}
+
+#[test]
+fn with_an_address_the_verbs_go_through_the_api_as_the_admin() {
+    // Set up by itself: its credentials name its own port.
+    let home = Home::empty();
+    let server = home.serve();
+    let url = format!("http://127.0.0.1:{}", home.admin);
+    let through = |arguments: &[&str]| home.json(&[arguments, &["--url", &url]].concat());
+    let listed = through(&["keys", "list"]);
+    assert_eq!(listed["keys"], home.json(&["keys", "list"])["keys"]);
+    let old = kid(&home, "ES256", "active");
+    let plan = through(&["keys", "rotate", "--dry-run"]);
+    assert_eq!((&plan["changed"], &plan["dry_run"]), (&false.into(), &true.into()));
+    let rotate = ["keys", "rotate", "--algorithm", "ES256", "--if-active", &old[..8], "--reason", "from afar"];
+    assert_eq!(through(&rotate)["changed"], true);
+    let again = home.run(&[&rotate[..], &["--url", &url]].concat());
+    again.refused(1, &["another key is active", "(active_key_differs)"]);
+    let made = through(&["keys", "create", "--algorithm", "RS256", "--rsa-bits", "2048"]);
+    assert_eq!(made["state"], "pending");
+    let file = home.write("key.pem", &pem("PRIVATE KEY"));
+    assert_eq!(through(&["keys", "import", &file])["origin"], "imported");
+    let early = home.run(&["keys", "activate", &made["kid"].as_str().unwrap()[..9], "--url", &url]);
+    early.refused(1, &["possible from ", "(not_propagated)"]);
+    let items = &through(&["audit", "list", "--act", "keys.rotate", "--limit", "1"])["items"];
+    assert_eq!((&items[0]["reason"], &items[0]["actor_kind"]), (&"from afar".into(), &"client".into()));
+    assert_eq!(home.json(&["audit", "list", "--act", "keys.rotate", "--limit", "1"])["items"], *items);
+
+    home.run(&["keys", "list", "--url", "http://signet.example"]).refused(1, &["plain http"]);
+    home.run(&["keys", "list", "--url", &url, "--credentials", "absent.json"]).refused(1, &["absent.json"]);
+    assert_eq!(home.run(&["keys", "list", "--credentials", "x.json"]).code, 2);
+    home.run(&["keys", "list", "--url", &home.issuer()]).refused(1, &["(not_found)"]);
+    drop(server);
+    home.run(&["keys", "list", "--url", &url]).refused(4, &["can't be reached"]);
 }
 
 #[test]
