@@ -46,8 +46,9 @@ impl Description {
     /// `GET /docs`.
     pub(super) fn html(&self) -> Answer {
         const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
-        let page = Answer { content_type: HTML, caching: Caching::Public(KEPT), ..Answer::json(self.html.clone()) };
-        page.with(POLICY, self.policy.clone())
+        let page = Answer { content_type: HTML, ..self.json() };
+        Answer { body: self.html.clone(), ..page }
+            .with(POLICY, self.policy.clone())
             .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
             .with(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))
     }

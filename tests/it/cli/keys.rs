@@ -5,7 +5,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::home::Home;
+use super::home::{Home, eventually};
 
 /// A new P-256 key under the label `label`.
 pub fn pem(label: &str) -> String {
@@ -95,6 +95,8 @@ fn with_an_address_the_verbs_go_through_the_api_as_the_admin() {
     // Set up by itself: its credentials name its own port.
     let home = Home::empty();
     let server = home.serve();
+    // It listens before its first start is complete.
+    eventually(|| (home.run(&["token", "get"]).code == 0).then_some(()));
     let url = format!("http://127.0.0.1:{}", home.admin);
     let through = |arguments: &[&str]| home.json(&[arguments, &["--url", &url]].concat());
     let listed = through(&["keys", "list"]);
