@@ -1,6 +1,7 @@
 //! The admin API: who may call it, how it reads requests, and what it changes.
 
 mod changes;
+mod forged;
 mod guard;
 mod keys;
 mod lists;
