@@ -340,7 +340,7 @@ fn compose(
         traces: traces.cloned(),
     };
     let admin = Admin {
-        guard: Guard::new(issuer, Arc::clone(&ring), Arc::clone(&directory), settings.clock.max_skew),
+        guard: Guard::new(issuer, Arc::clone(&ring), Arc::new(opened.store.clone()), settings.clock.max_skew),
         cursors: Arc::clone(&opened.cursors),
         limits: Limits { body: Admin::BODY, body_time: settings.public.header_timeout },
         keeper: Arc::clone(&opened.keeper),

@@ -2,7 +2,8 @@
 //! get now.
 //!
 //! Guarantees: the token is checked with the library that every other service checks tokens with, against the keys that
-//! this replica publishes now; a client that was disabled, deleted or lost a scope is refused though its token lives on.
+//! this replica publishes now; a client that was disabled, deleted or lost a scope is refused though its token lives on,
+//! from the moment at which that is stored: no replica asks its memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use signet_verify::{AccessToken, Policy, verify};
 
 use super::caller::Caller;
 use super::token::bearer;
-use crate::clients::{Client, Directory, Resource, ResourceId, ScopeSet};
+use crate::clients::{Client, ClientId, ClientStore, Resource, ResourceId, ScopeSet};
 use crate::http::error::Problem;
 use crate::issuer::Issuer;
 use crate::keys::{Jwks, KeyRing};
@@ -25,7 +26,7 @@ pub struct Guard {
     audience: String,
     policy: Policy,
     ring: Arc<KeyRing>,
-    directory: Arc<Directory>,
+    clients: Arc<dyn ClientStore>,
     parsed: ArcSwapOption<Parsed>,
 }
 
@@ -36,14 +37,14 @@ struct Parsed {
 }
 
 impl Guard {
-    /// Admits tokens that `ring` signed for the admin API of `issuer`, for clients of `directory`. The clocks of replicas
-    /// are at most `max_skew` from the store's, so twice that from one another's, and no more is forgiven.
-    pub fn new(issuer: &Issuer, ring: Arc<KeyRing>, directory: Arc<Directory>, max_skew: Duration) -> Self {
+    /// Admits tokens that `ring` signed for the admin API of `issuer`, for clients of `clients`. The clocks of replicas are
+    /// at most `max_skew` from the store's, so twice that from one another's, and no more is forgiven.
+    pub fn new(issuer: &Issuer, ring: Arc<KeyRing>, clients: Arc<dyn ClientStore>, max_skew: Duration) -> Self {
         let audience = issuer.admin_audience();
         // What Ed25519 is called is a setting, which may have changed since the token was signed.
         let policy = Policy::new(issuer.as_str(), audience.as_str()).accept_eddsa_name(true);
         let policy = policy.clone().leeway(max_skew * 2).unwrap_or(policy);
-        Self { audience, policy, ring, directory, parsed: ArcSwapOption::empty() }
+        Self { audience, policy, ring, clients, parsed: ArcSwapOption::empty() }
     }
 
     /// The caller, who has the scope `needed`. `request_id` names the request in the log.
@@ -87,9 +88,10 @@ impl Guard {
     }
 
     /// The client that the token was issued to, as it is now.
-    async fn client(&self, token: &AccessToken) -> Result<Arc<Client>, Problem> {
+    async fn client(&self, token: &AccessToken) -> Result<Client, Problem> {
         let refused = |why| Err(Problem::InvalidToken(std::borrow::Cow::Borrowed(why)));
-        match self.directory.client(&token.client_id).await? {
+        let Ok(id) = ClientId::parse(&token.client_id) else { return refused("its client has no name that there is") };
+        match self.clients.load_client(&id).await? {
             None => refused("its client is deleted"),
             Some(client) if !client.enabled => refused("its client is disabled"),
             // Someone registered the identifier anew: that is another client.
