@@ -2,7 +2,7 @@
 //!
 //! - [`states`] and [`history`]: what a key can be and has been, and the steps between
 //! - [`rotation`] and [`mod@plan`]: the pure sweep and the acts by hand, and the change that comes of them
-//! - [`timeline`]: what keys went through, and what they will go through of themselves
+//! - [`mod@timeline`]: what keys went through, and what they will go through of themselves
 //! - [`material`] and [`import`]: private keys, made here or read from PEM
 //! - [`signer`]: a key that signs, parsed once
 //! - [`ring`]: the snapshot that a replica signs with and publishes
