@@ -255,11 +255,11 @@ impl Application {
         });
         let following = {
             let (follower, every, traces) = (Arc::clone(&self.follower), self.follow_every, self.traces.clone());
-            actix_web::rt::spawn(async move { follower.follow(every, traces.as_deref()).await })
+            // Tasks of the runtime itself, which drops them before it ends: their connections can't be given up later.
+            tokio::spawn(async move { follower.follow(every, traces.as_deref()).await })
         };
         let listening = {
             let follower = Arc::clone(&self.follower);
-            // A task of the runtime itself, whose end it is dropped before: its connection can't be given up later.
             tokio::spawn(async move { follower.listen().await })
         };
         let watching = actix_web::rt::spawn(tls::watch(self.certificates, self.clock, self.follow_every));

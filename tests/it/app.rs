@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use actix_web::rt::task::JoinHandle;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use signet::app::{Application, Credentials, Opened, Parts, Preparation, StartError, Stopper};
@@ -160,16 +161,15 @@ impl Installation {
             Some(authority) => http.tls_certs_only([authority.clone()]),
             None => http,
         };
-        let signet = Signet {
+        Ok(Signet {
             public: application.public_url().to_owned(),
             admin: application.admin_url().to_owned(),
             issuer: application.issuer().as_str().to_owned(),
             credentials: credentials.map(|json| serde_json::from_slice(&json).unwrap()),
             stopper: application.stopper(),
             http: http.build().unwrap(),
-        };
-        actix_web::rt::spawn(application.run_until_stopped());
-        Ok(signet)
+            served: actix_web::rt::spawn(application.run_until_stopped()),
+        })
     }
 
     /// Starts an issuer over it, which must succeed.
@@ -186,11 +186,14 @@ pub struct Signet {
     pub credentials: Option<Credentials>,
     pub http: reqwest::Client,
     stopper: Stopper,
+    served: JoinHandle<Result<(), StartError>>,
 }
 
 impl Signet {
+    /// Stops it, and waits until it has closed what it holds.
     pub async fn stop(self) {
         self.stopper.stop().await;
+        self.served.await.unwrap().unwrap();
     }
 
     pub fn admin_client(&self) -> &Credentials {

@@ -28,7 +28,7 @@ async fn bring_back(program: &Program, kind: &str, elsewhere: impl FnOnce()) {
     running.stop();
     elsewhere();
     let listed = run(program, &format!("restore {kind}"));
-    assert_eq!(listed.matches("active").count(), 1, "{listed}");
+    assert_eq!(listed.lines().filter(|line| line.trim_start().starts_with("active  ")).count(), 1, "{listed}");
     let running = program.serve();
     assert_eq!(running.get("/.well-known/jwks.json").await.text, keys);
     running.admin_token(&credentials).await;

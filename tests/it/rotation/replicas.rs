@@ -155,7 +155,7 @@ async fn on_the_held_clock(name: &str, many: usize, compromised: &[usize]) {
 
 #[actix_web::test]
 async fn of_many_rotations_under_load_no_verifier_notices_one() {
-    on_the_held_clock("held clock", if at_full_scale() { 200 } else { 60 }, &[]).await;
+    on_the_held_clock("held clock", if at_full_scale() { 400 } else { 200 }, &[]).await;
 }
 
 #[actix_web::test]
