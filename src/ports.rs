@@ -122,9 +122,14 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// This machine's time.
     fn now(&self) -> Timestamp;
 
+    /// What every store is to take for its own time, where a test holds it; `None` outside tests.
+    fn held(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// What to take for a store's time: itself, but for a clock that a test holds.
     fn of_store(&self, store_time: Timestamp) -> Timestamp {
-        store_time
+        self.held().unwrap_or(store_time)
     }
 }
 

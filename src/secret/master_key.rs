@@ -267,6 +267,13 @@ impl From<MasterKey> for MasterKeys {
 pub struct MacKey(hmac::Key);
 
 impl MacKey {
+    /// The key that these bytes are: at least 32 random ones
+    /// ([RFC 2104 §3](https://www.rfc-editor.org/rfc/rfc2104#section-3)).
+    #[must_use]
+    pub fn new(key: &SecretBytes) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key.expose()))
+    }
+
     /// The code of `message`.
     #[must_use]
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {

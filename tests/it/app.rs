@@ -45,8 +45,8 @@ impl Clock for HeldClock {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst) + self.1.load(Ordering::SeqCst))
     }
 
-    fn of_store(&self, _: Timestamp) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    fn held(&self) -> Option<Timestamp> {
+        Some(Timestamp::from_millis(self.0.load(Ordering::SeqCst)))
     }
 }
 

@@ -1,0 +1,21 @@
+//! Sessions: a person signed in at a client, and the refresh tokens that prolong it.
+//!
+//! Guarantees: a refresh token has exactly one successor, however often and wherever it is presented; a token that was
+//! replaced before ends its session; no race of an honest client's own does.
+
+mod decide;
+mod encoding;
+mod record;
+mod store;
+mod token;
+
+pub use decide::{Decision, RefreshPolicy, TOUCH_EVERY, decide};
+pub use encoding::{EncodingError, decode, encode};
+pub use record::{
+    AddressPrefix, Amr, ClientBinding, Delivery, DeviceLabel, Motion, Presenter, Rotation, Session, SessionGrant,
+};
+pub use store::{Presented, SessionPage, SessionStore, Swapped};
+pub use token::{Generation, MacKeyId, REFRESH_TOKEN_PREFIX, RefreshToken, SessionId, SessionSecret, TokenFault};
+
+#[cfg(test)]
+pub(crate) mod fixtures;
