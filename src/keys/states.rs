@@ -56,6 +56,8 @@ impl fmt::Debug for Kid {
 pub enum Purpose {
     /// Signing tokens that others verify from the JWKS.
     Signing,
+    /// Making refresh tokens, which only Signet verifies.
+    SessionMac,
 }
 
 impl Purpose {
@@ -64,13 +66,14 @@ impl Purpose {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Signing => "signing",
+            Self::SessionMac => "session_mac",
         }
     }
 
     /// The purpose of exactly this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Signing].into_iter().find(|purpose| purpose.name() == name)
+        [Self::Signing, Self::SessionMac].into_iter().find(|purpose| purpose.name() == name)
     }
 }
 

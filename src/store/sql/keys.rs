@@ -261,6 +261,7 @@ impl KeyStore for SqlStore {
         expected_version: i64,
         sealed: &[(Kid, Sealed)],
     ) -> Result<Commit, StoreError> {
-        self.put_sealed(purpose, expected_version, sealed).await
+        let named: Vec<_> = sealed.iter().map(|(kid, sealed)| (kid.as_str(), sealed)).collect();
+        self.put_sealed(purpose, expected_version, &named).await
     }
 }

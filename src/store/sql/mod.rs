@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod keys;
 mod listen;
+mod mac_keys;
 mod marks;
 mod replicas;
 mod reseal;

@@ -6,7 +6,7 @@
 use super::changes::KEYS;
 use super::{SqlStore, append_audit, audit, in_write, note_change, on_pool, store_error};
 use crate::audit::Entry;
-use crate::keys::{Commit, Kid, Purpose};
+use crate::keys::{Commit, Purpose};
 use crate::ports::StoreError;
 use crate::secret::Sealed;
 
@@ -57,12 +57,12 @@ impl SqlStore {
         .await
     }
 
-    /// [`KeyStore::swap_sealed`](crate::keys::KeyStore::swap_sealed).
+    /// [`KeyStore::swap_sealed`](crate::keys::KeyStore::swap_sealed), of keys of any purpose.
     pub(super) async fn put_sealed(
         &self,
         purpose: Purpose,
         expected_version: i64,
-        sealed: &[(Kid, Sealed)],
+        sealed: &[(&str, &Sealed)],
     ) -> Result<Commit, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
@@ -74,7 +74,7 @@ impl SqlStore {
                 }
                 for (kid, sealed) in sealed {
                     sqlx::query(RESEAL)
-                        .bind(kid.as_str())
+                        .bind(*kid)
                         .bind(purpose.name())
                         .bind(&sealed.bytes)
                         .bind(&sealed.master_key_id)

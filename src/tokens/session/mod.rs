@@ -5,6 +5,7 @@
 
 mod decide;
 mod encoding;
+pub mod mac;
 mod record;
 mod store;
 mod token;
