@@ -1,7 +1,11 @@
 //! `/admin/v1/keys`: the signing keys.
 //!
-//! Guarantees: a private key that is sent is kept in a buffer that is wiped, and no part of it comes back or is logged;
-//! what is asked for twice is done once, as far as the request names the key that it is about.
+//! Guarantees: no part of a private key that is sent comes back or is logged; what is asked for twice is done once, as far
+//! as the request names the key that it is about.
+//!
+//! What is kept of such a key is wiped when dropped. On its way it passes through buffers that are not: those of TLS and
+//! of the connection, which the server owns and shares between requests, and the texts that the parser of JSON makes. They
+//! are freed with the request, and what they held may be in the memory of the process until it is written over.
 
 use actix_web::http::header::LOCATION;
 use serde::{Deserialize, Deserializer};
