@@ -72,7 +72,7 @@ impl ClientMetadata {
     }
 
     /// Makes the next version of `client` from it: everything it describes is replaced, and secrets stay where the
-    /// client still authenticates with one.
+    /// client still authenticates with one. What is so already stays the version that it is.
     pub fn replace(&self, client: Client, issuer: &Issuer, now: Timestamp) -> Result<Client, ClientError> {
         let mut authentication = self.authentication()?;
         if let (ClientAuthentication::Secret { secrets, .. }, ClientAuthentication::Secret { secrets: kept, .. }) =
@@ -86,9 +86,9 @@ impl ClientMetadata {
             grants: self.grants()?,
             access: self.access(issuer)?,
             serves: self.serves(issuer)?,
-            ..client
+            ..client.clone()
         };
-        Ok(next.changed(now))
+        Ok(if next == client { client } else { next.changed(now) })
     }
 
     /// What describes `client`.

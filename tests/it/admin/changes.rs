@@ -60,10 +60,13 @@ async fn a_client_lives_through_the_api(backend: Backend) {
     assert_eq!((head.text.as_str(), head.header("etag")), ("", Some("\"1\"")));
 
     let wider = json!({"client_name": "Till 2", "access": {ORDERS: "orders:read orders:write"}, "reason": "it sells"});
-    let replaced = api.change("PUT", &path, Some("\"1\""), wider).await;
+    let replaced = api.change("PUT", &path, Some("\"1\""), wider.clone()).await;
     assert_eq!(done(&replaced), "\"2\"");
     assert_audited(&api, &replaced, "clients.update", "till", "it sells", &mut rows).await;
     assert_eq!(replaced.body, api.get(&path).await.body);
+    let same = api.change("PUT", &path, Some("\"2\""), wider).await;
+    assert_eq!((same.status.as_u16(), done(&same).as_str()), (200, "\"2\""), "what is so already is not changed");
+    assert_eq!((&same.body, api.rows().await.len()), (&replaced.body, rows));
     assert!(works(&first).await, "secrets stay");
 
     let rolled = api.change("POST", &format!("{path}/secret"), Some("\"2\""), json!({"overlap_seconds": 60})).await;
@@ -134,7 +137,8 @@ async fn a_resource_lives_through_the_api(backend: Backend) {
     assert_eq!((&replaced.body["name"], replaced.body.get("token_lifetime")), (&json!(""), None));
     assert_audited(&api, &replaced, "resources.update", identifier, "other", &mut rows).await;
     let same = api.change("PUT", &path, Some("\"2\""), json!({"scopes": ["stock:write"]})).await;
-    assert_eq!(done(&same), "\"2\"", "what is so already is not changed");
+    assert_eq!((same.status.as_u16(), done(&same).as_str()), (200, "\"2\""), "what is so already is not changed");
+    assert_eq!((&same.body, api.rows().await.len()), (&replaced.body, rows));
 
     assert_problem(&api.change("DELETE", &path, Some("\"2\""), json!(null)).await, 409, "resource_in_use");
     done(&api.change("DELETE", &format!("{CLIENTS}/till"), Some("*"), json!(null)).await);
