@@ -75,7 +75,7 @@ async fn list(context: &Context, through: &Through, filter: &AuditFilter, limit:
             let AuditFilter { act, subject, actor, .. } = filter;
             let filters = [("act", act.map(Act::name)), ("subject", subject.as_deref()), ("actor", actor.as_deref())];
             let filters = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
-            api.pages("audit", &filters, limit as usize).await?
+            api.pages("audit", &filters, limit as usize).await?.items
         }
         None => {
             let rows = context.with_store(async |at| Ok(at.store.audit_page(filter, None, limit).await?)).await?;

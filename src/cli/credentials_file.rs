@@ -1,10 +1,9 @@
-//! The file with an admin client's credentials, written before they are valid and put in its place when they are.
+//! The file with an admin client's credentials, written beside the one whose place it is to take.
 
 use std::path::PathBuf;
 
-use super::{Failure, Installation};
-use crate::app::{CREDENTIALS_FILE, Credentials, Existing, PendingSecret};
-use crate::cli::system_error;
+use super::{Failure, system_error};
+use crate::app::{Credentials, Existing, PendingSecret};
 
 /// Credentials on disk, beside the file whose place they are to take.
 pub(super) struct PendingCredentials {
@@ -14,8 +13,7 @@ pub(super) struct PendingCredentials {
 
 impl PendingCredentials {
     /// Writes them, through to the disk.
-    pub(super) fn write(at: &Installation, credentials: &Credentials) -> Result<Self, Failure> {
-        let place = at.settings.data_dir.join(CREDENTIALS_FILE);
+    pub(super) fn write(place: PathBuf, credentials: &Credentials) -> Result<Self, Failure> {
         match credentials.write_beside(&place) {
             Ok(secret) => Ok(Self { secret, place }),
             Err(error) => {

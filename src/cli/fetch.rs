@@ -12,8 +12,8 @@ use url::{Host, Url};
 use super::output::plain;
 use super::{Failure, system_error};
 
-/// How long a request may take, from the first packet to the last.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request may take, from the first packet to the last, where nobody says otherwise.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 const UNKNOWN_AUTHORITY: &str = "its certificate is of an authority that this machine does not trust (for one of your \
                                  own, name its PEM file in the environment variable SSL_CERT_FILE)";
@@ -64,10 +64,7 @@ pub(super) fn client_of_unverified_server() -> Result<Client, Failure> {
 }
 
 fn builder() -> ClientBuilder {
-    Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(redirect::Policy::none())
-        .user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
+    Client::builder().redirect(redirect::Policy::none()).user_agent(concat!("signet/", env!("CARGO_PKG_VERSION")))
 }
 
 fn built(builder: ClientBuilder) -> Result<Client, Failure> {
@@ -76,10 +73,20 @@ fn built(builder: ClientBuilder) -> Result<Client, Failure> {
 
 /// Sends `request` to `url` and reads at most `most` bytes of the answer.
 pub(super) async fn send(url: &Url, request: RequestBuilder, most: usize) -> Result<Answer, Failure> {
+    send_within(TIMEOUT, url, request, most).await
+}
+
+/// As [`send`], in as much as `limit`.
+pub(super) async fn send_within(
+    limit: Duration,
+    url: &Url,
+    request: RequestBuilder,
+    most: usize,
+) -> Result<Answer, Failure> {
     let server = shown(url);
     let lost = |error: reqwest::Error| {
         let why = if error.is_timeout() {
-            format!("no answer within {} s", TIMEOUT.as_secs())
+            format!("no answer within {} s", limit.as_secs())
         } else if is_of_unknown_authority(&error) {
             UNKNOWN_AUTHORITY.to_owned()
         } else {
@@ -87,7 +94,7 @@ pub(super) async fn send(url: &Url, request: RequestBuilder, most: usize) -> Res
         };
         Failure::Unavailable(format!("{server} can't be reached: {why}"))
     };
-    let mut response = request.send().await.map_err(lost)?;
+    let mut response = request.timeout(limit).send().await.map_err(lost)?;
     let status = response.status();
     if status.is_redirection() {
         return Err(Failure::Refused(format!(

@@ -9,6 +9,7 @@ mod backup;
 mod clients;
 mod completions;
 mod config;
+mod credentials_file;
 mod failure;
 mod fetch;
 mod health;
@@ -26,6 +27,7 @@ mod setup;
 mod span;
 mod system_error;
 mod token;
+mod why;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,6 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Parts};
 use crate::audit::By;
-use crate::clients::{Power, Request};
 use crate::config::{Faults, Loaded, Settings};
 
 use failure::{EXIT_CODES, Failure};
@@ -116,12 +117,6 @@ impl Context {
     /// As whom this command line acts: past the API, with the stores in its hands.
     fn by(&self) -> By {
         By::operator(app::operator(), app::host_name())
-    }
-
-    /// Runs `act` with a request to change whatever there is: whoever has the stores in their hands may.
-    async fn requesting<T>(&self, act: impl AsyncFnOnce(Request<'_>) -> T) -> T {
-        let by = self.by();
-        act(Request { by: &by, power: &Power::Everything, expected: None }).await
     }
 
     fn settings(&self) -> Result<Loaded, Faults> {

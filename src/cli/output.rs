@@ -59,18 +59,19 @@ impl Output {
     }
 }
 
-/// Rows in aligned columns below their names; the last column is as wide as it likes.
+/// Rows in aligned columns below their names, as plain text; the last column is as wide as it likes.
 pub(super) fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> String {
     let wide = |text: &str| text.chars().count();
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
     let mut widths = names.map(wide);
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(wide(cell));
         }
     }
     let names = names.map(str::to_owned);
     let mut text = String::new();
-    for row in std::iter::once(&names).chain(rows) {
+    for row in std::iter::once(&names).chain(&rows) {
         let mut line = String::new();
         for (width, cell) in widths.iter().zip(row) {
             // Writing to a string does not fail.
@@ -82,12 +83,12 @@ pub(super) fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> S
     text
 }
 
-/// Names and values below each other, the values aligned.
+/// Names and values below each other, the values aligned and as plain text.
 pub(super) fn fields(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in rows {
-        let line = format!("  {name:width$}  {value}");
+        let line = format!("  {name:width$}  {}", plain(value));
         text.push_str(line.trim_end());
         text.push('\n');
     }

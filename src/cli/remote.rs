@@ -1,26 +1,32 @@
-//! The admin API, for verbs that are told `--url`: they act as a client, with a token of as few scopes as the verb needs.
+//! The admin API, for verbs that are told `--url`: they act as a client, with a token of as few scopes as the verb needs,
+//! and with all that the client may get only to change a client that has such scopes itself.
 //!
 //! Guarantees: neither a secret nor a token crosses a network readable; what the server says reaches a terminal as plain
 //! text.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use reqwest::RequestBuilder;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, IF_MATCH};
+use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::fetch::{self, Answer};
 use super::output::plain;
-use super::{Context, Failure, token};
-use crate::secret::SecretText;
+use super::token::{self, AdminToken};
+use super::{Context, Failure};
+use crate::config::Settings;
 
 /// Far above any page of the API, in bytes.
 const MOST_ANSWER: usize = 8 * 1024 * 1024;
 const MOST_ITEMS: usize = 200;
+/// How long a call may take that makes a key: one of RSA with 4096 bits takes a busy machine many seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a verb acts on the database itself or asks a running server.
 #[derive(Args)]
@@ -36,18 +42,47 @@ pub(super) struct Through {
 /// The admin API of a server, with a token for it.
 pub(super) struct Api {
     base: String,
-    token: SecretText,
+    pub(super) token: AdminToken,
+    /// One with all scopes that are to be had, once the first one was too weak.
+    whole: OnceCell<AdminToken>,
+    settings: Settings,
+    limit: Duration,
 }
 
 #[derive(Deserialize)]
 struct Page<T> {
     items: Vec<T>,
+    #[serde(default)]
+    damaged: Vec<String>,
     next_cursor: Option<String>,
 }
+
+/// What is on the pages of a list, and the names of what belongs there and can't be read.
+pub(super) struct Listed<T> {
+    pub(super) items: Vec<T>,
+    pub(super) damaged: Vec<String>,
+}
+
+/// Of which version something must be to be changed, as `If-Match` says it.
+#[derive(Clone, Copy)]
+pub(super) enum Version {
+    Any,
+    Exactly(i64),
+}
+
+/// What an API says when the version is another.
+pub(super) const STALE: &str = "stale_version";
+/// What it says when a client has, or would get, scopes that the token lacks.
+const BEYOND: &str = "beyond_own_power";
 
 impl Through {
     /// The API with a token for `scope`, where one is to be asked.
     pub(super) async fn api(&self, context: &Context, scope: &str) -> Result<Option<Api>, Failure> {
+        self.api_with(context, scope, "").await
+    }
+
+    /// The API with a token for the scopes `needed`, and those of `liked` that are to be had, where one is to be asked.
+    pub(super) async fn api_with(&self, context: &Context, needed: &str, liked: &str) -> Result<Option<Api>, Failure> {
         let Some(address) = &self.url else { return Ok(None) };
         let settings = context.settings()?.settings;
         let url = fetch::parse(address).map_err(|why| Failure::Refused(format!("{}: {why}", plain(address))))?;
@@ -59,64 +94,133 @@ impl Through {
             )));
         }
         let base = format!("{}/admin/v1", url.as_str().trim_end_matches('/'));
-        let token = token::admin_token(&settings, self.credentials.as_deref(), scope).await?;
-        Ok(Some(Api { base, token }))
+        let token = token::admin_token(&settings, self.credentials.as_deref(), needed, liked).await?;
+        Ok(Some(Api { base, token, whole: OnceCell::new(), settings, limit: fetch::TIMEOUT }))
     }
 }
 
 impl Api {
+    /// The same for calls that make keys, which take their time.
+    pub(super) fn patient(self) -> Self {
+        Self { limit: PATIENCE, ..self }
+    }
+
     /// All of a list, or its first `most` items.
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         path: &str,
         filters: &[(&str, &str)],
         most: usize,
-    ) -> Result<Vec<T>, Failure> {
-        let (mut items, mut cursor): (Vec<T>, Option<String>) = (Vec::new(), None);
+    ) -> Result<Listed<T>, Failure> {
+        let (mut listed, mut cursor) = (Listed { items: Vec::new(), damaged: Vec::new() }, None::<String>);
         loop {
-            let size = (most - items.len()).min(MOST_ITEMS).to_string();
+            let size = (most - listed.items.len()).min(MOST_ITEMS).to_string();
             let mut query = filters.to_vec();
             query.push(("page_size", &size));
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let page: Page<T> = self.get(path, &query).await?;
-            items.extend(page.items);
+            listed.items.extend(page.items);
+            listed.damaged.extend(page.damaged);
             cursor = page.next_cursor;
-            if cursor.is_none() || items.len() >= most {
-                return Ok(items);
+            if cursor.is_none() || listed.items.len() >= most {
+                return Ok(listed);
             }
         }
     }
 
     /// What is at `path`.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
-        let mut url = self.url(path)?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        self.send(&url, fetch::client(&url)?.get(url.clone())).await
+        let url = self.url(path, query)?;
+        self.told(&url, self.request(Method::GET, &url)?).await
     }
 
     /// What comes of sending `body` to `path`.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
-        let url = self.url(path)?;
-        let body = serde_json::to_vec(body).map_err(Failure::refused)?;
-        let request = fetch::client(&url)?.post(url.clone()).header(CONTENT_TYPE, "application/json");
-        self.send(&url, request.body(body)).await
+        let url = self.url(path, &[])?;
+        self.told(&url, with_body(self.request(Method::POST, &url)?, body)?).await
     }
 
-    fn url(&self, path: &str) -> Result<Url, Failure> {
+    /// What comes of sending `body` to `path` to change what is of that version there.
+    pub(super) async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        version: Version,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let url = self.url(path, &[])?;
+        let request = self.request(method, &url)?.header(IF_MATCH, version.tag());
+        self.told(&url, with_body(request, body)?).await
+    }
+
+    /// Removes what is at `path`, of whatever version.
+    pub(super) async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<(), Failure> {
+        let url = self.url(path, query)?;
+        let request = self.request(Method::DELETE, &url)?.header(IF_MATCH, Version::Any.tag());
+        self.send(&url, request, &[204]).await.map(drop)
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Failure> {
         let address = format!("{}/{path}", self.base);
-        Url::parse(&address).map_err(|_| Failure::Refused(format!("{} is no address", plain(&address))))
+        let mut url =
+            Url::parse(&address).map_err(|_| Failure::Refused(format!("{} is no address", plain(&address))))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
     }
 
-    async fn send<T: DeserializeOwned>(&self, url: &Url, request: RequestBuilder) -> Result<T, Failure> {
-        let request = request.header(ACCEPT, "application/json").bearer_auth(self.token.expose());
-        let answer = fetch::send(url, request, MOST_ANSWER).await?;
-        if !matches!(answer.status, 200 | 201) {
-            return Err(refusal(&answer).unwrap_or_else(|| unusable(url, &answer)));
-        }
+    fn request(&self, method: Method, url: &Url) -> Result<RequestBuilder, Failure> {
+        let request = fetch::client(url)?.request(method, url.clone());
+        Ok(request.header(ACCEPT, "application/json"))
+    }
+
+    async fn told<T: DeserializeOwned>(&self, url: &Url, request: RequestBuilder) -> Result<T, Failure> {
+        let answer = self.send(url, request, &[200, 201]).await?;
         serde_json::from_slice(&answer.body).map_err(|_| unusable(url, &answer))
     }
+
+    async fn send(&self, url: &Url, request: RequestBuilder, good: &[u16]) -> Result<Answer, Failure> {
+        let token = self.whole.get().unwrap_or(&self.token);
+        let again = request.try_clone();
+        match (self.send_with(token, url, request, good).await, again) {
+            // Nobody changes a client with scopes that their token lacks: this takes more than the verb by itself.
+            (Err(Failure::Coded { code, .. }), Some(again)) if code == BEYOND && self.whole.get().is_none() => {
+                let all = || token::admin_token(&self.settings, Some(&self.token.file), "", "");
+                self.send_with(self.whole.get_or_try_init(all).await?, url, again, good).await
+            }
+            (sent, _) => sent,
+        }
+    }
+
+    async fn send_with(
+        &self,
+        token: &AdminToken,
+        url: &Url,
+        request: RequestBuilder,
+        good: &[u16],
+    ) -> Result<Answer, Failure> {
+        let request = request.bearer_auth(token.text.expose());
+        let answer = fetch::send_within(self.limit, url, request, MOST_ANSWER).await?;
+        if good.contains(&answer.status) {
+            return Ok(answer);
+        }
+        Err(refusal(&answer).unwrap_or_else(|| unusable(url, &answer)))
+    }
+}
+
+impl Version {
+    fn tag(self) -> String {
+        match self {
+            Self::Any => "*".to_owned(),
+            Self::Exactly(version) => format!("\"{version}\""),
+        }
+    }
+}
+
+fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, Failure> {
+    let body = serde_json::to_vec(body).map_err(Failure::refused)?;
+    Ok(request.header(CONTENT_TYPE, "application/json").body(body))
 }
 
 /// What a problem says ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with all that it says beside it.
@@ -125,7 +229,13 @@ fn refusal(answer: &Answer) -> Option<Failure> {
     let mut text = |name: &str| members.remove(name).and_then(|value| value.as_str().map(plain));
     let (code, mut message) = (text("code")?, text("detail")?);
     for (name, value) in members.iter().filter(|(name, _)| !["type", "title", "status"].contains(&name.as_str())) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = match value {
+            Value::String(text) => text.clone(),
+            Value::Array(items) => {
+                items.iter().map(|item| item.as_str().unwrap_or_default()).collect::<Vec<_>>().join(" ")
+            }
+            other => other.to_string(),
+        };
         message.push_str(&format!(", {} {}", plain(&name.replace('_', " ")), plain(&value)));
     }
     Some(match answer.status {

@@ -8,11 +8,18 @@ use signet_verify::Algorithm;
 
 use super::keys::algorithm;
 use super::output::{fields, plain, table};
-use super::{Context, Failure, Installation, input, registry, span};
-use crate::clients::{
-    AdministrationError, Request, Resource, ResourceError, ResourceId, ResourceMetadata, ResourceView, ScopeSet,
-};
-use crate::config::Settings;
+use super::registry::{self, Change, Registry, Scopes};
+use super::remote::Through;
+use super::why::How;
+use super::{Context, Failure, input, span};
+use crate::clients::{ClientView, ResourceError, ResourceMetadata, ResourceView};
+
+const LIST: Scopes = Scopes { needed: "resources:read", liked: "" };
+const CREATE: Scopes = Scopes { needed: "resources:write", liked: "" };
+const UPDATE: Scopes = Scopes { needed: "resources:read resources:write", liked: "" };
+/// Which clients name a resource is for those to know who may read clients.
+const SHOW: Scopes = Scopes { needed: "resources:read", liked: "clients:read" };
+const DELETE: Scopes = Scopes { needed: "resources:read resources:write", liked: "clients:read" };
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
@@ -21,6 +28,7 @@ pub(super) enum Verb {
 Examples:
   signet resources create https://orders.example --name Orders --scope 'orders:read orders:write'
   signet resources create urn:example:reports --scope reports:read --lifetime 10m --algorithm RS256
+  signet resources create urn:example:till --scope till:read --url http://127.0.0.1:8081
 
 The identifier is what tokens bear as `aud`, compared letter by letter: choose the address that the service has for
 good. Clients get tokens for it once `signet clients` names it in their access.")]
@@ -29,21 +37,36 @@ good. Clients get tokens for it once `signet clients` names it in their access."
         uri: String,
         #[command(flatten)]
         description: Description,
+        #[command(flatten)]
+        how: How,
     },
     /// List the resources.
-    #[command(after_help = "Examples:\n  signet resources list\n  signet resources list --json")]
-    List,
+    #[command(after_help = "\
+Examples:
+  signet resources list
+  signet resources list --json
+  signet resources list --url http://127.0.0.1:8081")]
+    List {
+        #[command(flatten)]
+        through: Through,
+    },
     /// Show one resource, and the clients that name it.
-    #[command(after_help = "Examples:\n  signet resources show https://orders.example")]
+    #[command(after_help = "\
+Examples:
+  signet resources show https://orders.example
+  signet resources show https://orders.example --url http://127.0.0.1:8081")]
     Show {
         /// The identifier.
         uri: String,
+        #[command(flatten)]
+        through: Through,
     },
     /// Change a resource. What is not named stays.
     #[command(after_help = "\
 Examples:
   signet resources update https://orders.example --scope 'orders:read orders:write orders:refund'
   signet resources update https://orders.example --default-lifetime
+  signet resources update https://orders.example --lifetime 10m --url https://signet-admin.example
 
 A client keeps its right to a scope that goes, but it gets the scope no more. Tokens already issued are not changed.")]
     Update {
@@ -57,15 +80,22 @@ A client keeps its right to a scope that goes, but it gets the scope no more. To
         /// Take the issuer's default algorithm again.
         #[arg(long, conflicts_with = "algorithm")]
         default_algorithm: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Delete a resource that no client names any more.
-    #[command(after_help = "Examples:\n  signet resources delete https://orders.example --yes")]
+    #[command(after_help = "\
+Examples:
+  signet resources delete https://orders.example --yes
+  signet resources delete https://orders.example --yes --url https://signet-admin.example")]
     Delete {
         /// The identifier.
         uri: String,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        how: How,
     },
 }
 
@@ -87,95 +117,93 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Of a new resource.
-    fn metadata(&self) -> Result<ResourceMetadata, Failure> {
+    fn check(&self) -> Result<(), Failure> {
         if self.lifetime.is_some_and(|lifetime| lifetime.subsec_nanos() != 0) {
             return Err(Failure::Refused("a token lifetime is of whole seconds".to_owned()));
         }
-        Ok(ResourceMetadata {
-            name: self.name.clone().unwrap_or_default(),
-            scopes: self.scopes.iter().flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect(),
-            token_lifetime: self.lifetime.map(|lifetime| lifetime.as_secs()),
-            algorithm: self.algorithm.map(|algorithm| algorithm.name().to_owned()),
-        })
+        Ok(())
     }
 
-    /// Changes what it names of `resource`.
-    fn apply(&self, resource: &mut Resource) -> Result<(), ResourceError> {
+    /// Changes what it names of `metadata`.
+    fn apply(&self, metadata: &mut ResourceMetadata) {
         if let Some(name) = &self.name {
-            name.clone_into(&mut resource.name);
+            name.clone_into(&mut metadata.name);
         }
         if !self.scopes.is_empty() {
-            resource.scopes = ScopeSet::parse(&self.scopes.join(" ")).map_err(ResourceError::Scopes)?;
+            metadata.scopes = self.scopes.iter().flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect();
         }
-        resource.token_lifetime = self.lifetime.or(resource.token_lifetime);
-        resource.algorithm = self.algorithm.or(resource.algorithm);
-        Ok(())
+        metadata.token_lifetime = self.lifetime.map(|lifetime| lifetime.as_secs()).or(metadata.token_lifetime);
+        if let Some(algorithm) = self.algorithm {
+            metadata.algorithm = Some(algorithm.name().to_owned());
+        }
     }
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List => context.with_store(async |at| list(context, at).await).await,
-        Verb::Show { uri } => context.with_store(async |at| show(context, at, &uri).await).await,
-        Verb::Create { uri, description } => {
-            context.changing_store(async |at| create(context, at, &uri, &description).await).await
+        Verb::List { through } => context.reading(&through, LIST, async |at| list(context, at).await).await,
+        Verb::Show { uri, through } => context.reading(&through, SHOW, async |at| show(context, at, &uri).await).await,
+        Verb::Create { uri, description, how } => {
+            description.check()?;
+            let mut metadata = ResourceMetadata::default();
+            description.apply(&mut metadata);
+            context.changing(&how, CREATE, async |at| create(context, at, &uri, &metadata).await).await
         }
-        Verb::Update { uri, description, default_lifetime, default_algorithm } => {
-            let change = |resource: &mut Resource| {
+        Verb::Update { uri, description, default_lifetime, default_algorithm, how } => {
+            description.check()?;
+            let change = |metadata: &mut ResourceMetadata| {
                 if default_lifetime {
-                    resource.token_lifetime = None;
+                    metadata.token_lifetime = None;
                 }
                 if default_algorithm {
-                    resource.algorithm = None;
+                    metadata.algorithm = None;
                 }
-                description.apply(resource)
+                description.apply(metadata);
             };
-            context.changing_store(async |at| update(context, at, &uri, change).await).await
+            context.changing(&how, UPDATE, async |at| update(context, at, &uri, &change).await).await
         }
-        Verb::Delete { uri, yes } => context.changing_store(async |at| delete(context, at, &uri, yes).await).await,
+        Verb::Delete { uri, yes, how } => {
+            context.changing(&how, DELETE, async |at| delete(context, at, &uri, yes).await).await
+        }
     }
 }
 
-fn parse(uri: &str, settings: &Settings) -> Result<ResourceId, Failure> {
-    ResourceId::parse(uri, &settings.issuer).map_err(Failure::refused)
+async fn find(registry: &dyn Registry, uri: &str) -> Result<ResourceView, Failure> {
+    let resources = registry.resources().await?;
+    // By what it is called, not by what may be registered: so that a slip gets a suggestion.
+    let hint = registry::suggestion(uri, resources.iter().map(|resource| resource.resource.as_str()));
+    resources
+        .into_iter()
+        .find(|resource| resource.resource == uri)
+        .ok_or_else(|| Failure::Refused(format!("there is no resource `{}`{hint}", plain(uri))))
 }
 
-async fn find(installation: &Installation, uri: &str) -> Result<Resource, Failure> {
-    let issuer = &installation.settings.issuer;
-    let resources = registry::resources(installation).await?;
-    let known: Vec<String> = resources.iter().map(|resource| resource.id.audience(issuer).into_owned()).collect();
-    // By what it is called, not by what may be registered: so that a slip gets a suggestion.
-    let place = known.iter().position(|identifier| identifier == uri);
-    place.and_then(|place| resources.into_iter().nth(place)).ok_or_else(|| {
-        let hint = registry::suggestion(uri, known.iter().map(String::as_str));
-        Failure::Refused(format!("there is no resource `{}`{hint}", plain(uri)))
-    })
+/// The identifiers of the clients that name the resource, as far as they can be read; `None` where none may be.
+async fn clients_naming(registry: &dyn Registry, uri: &str) -> Result<Option<Vec<String>>, Failure> {
+    if !registry.may("clients:read") {
+        return Ok(None);
+    }
+    let clients = registry.clients().await?.readable;
+    let names = |ClientView { metadata, .. }: &&ClientView| {
+        metadata.access.contains_key(uri) || metadata.serves.iter().any(|served| served == uri)
+    };
+    Ok(Some(clients.iter().filter(names).map(|client| client.client_id.clone()).collect()))
 }
 
 async fn create(
     context: &Context,
-    installation: &Installation,
+    registry: &dyn Registry,
     uri: &str,
-    description: &Description,
+    metadata: &ResourceMetadata,
 ) -> Result<(), Failure> {
-    let settings = &installation.settings;
-    let id = parse(uri, settings)?;
-    let metadata = description.metadata()?;
-    let creating =
-        async |request: Request<'_>| installation.administration.create_resource(request, id.clone(), &metadata).await;
-    let resource = match context.requesting(creating).await {
-        Err(AdministrationError::Exists) => {
-            return Err(Failure::Refused(format!(
-                "the resource `{}` exists already: `signet resources update` changes it",
-                plain(uri)
-            )));
-        }
-        created => created?,
+    let Some(view) = registry.create_resource(uri, metadata).await? else {
+        return Err(Failure::Refused(format!(
+            "the resource `{}` exists already: `signet resources update` changes it",
+            plain(uri)
+        )));
     };
-    let view = ResourceView::of(&resource, &settings.issuer);
     context.output.result(&view, |view| format!("The resource is registered.\n\n{}", view.text()))?;
-    if resource.scopes.is_empty() {
+    if view.scopes.is_empty() {
         context
             .output
             .note("it offers no scopes yet: tokens for it will bear none (`signet resources update --scope`)");
@@ -183,10 +211,8 @@ async fn create(
     Ok(())
 }
 
-async fn list(context: &Context, installation: &Installation) -> Result<(), Failure> {
-    let resources = registry::resources(installation).await?;
-    let views: Vec<_> =
-        resources.iter().map(|resource| ResourceView::of(resource, &installation.settings.issuer)).collect();
+async fn list(context: &Context, registry: &dyn Registry) -> Result<(), Failure> {
+    let views = registry.resources().await?;
     context.output.result(&json!({ "resources": views }), |_| {
         let row = |view: &ResourceView| {
             [plain(&view.resource), plain(&view.name), view.lifetime(), view.algorithm(), view.scopes.join(" ")]
@@ -203,14 +229,19 @@ async fn list(context: &Context, installation: &Installation) -> Result<(), Fail
     Ok(())
 }
 
-async fn show(context: &Context, installation: &Installation, uri: &str) -> Result<(), Failure> {
-    let resource = find(installation, uri).await?;
-    let named_by = registry::clients_naming(installation, &resource.id).await?;
-    let view = ResourceView::of(&resource, &installation.settings.issuer);
+async fn show(context: &Context, registry: &dyn Registry, uri: &str) -> Result<(), Failure> {
+    let view = find(registry, uri).await?;
+    let named_by = clients_naming(registry, uri).await?;
     let mut result = json!(view);
-    result["clients"] = json!(named_by);
+    if let Some(clients) = &named_by {
+        result["clients"] = json!(clients);
+    }
     context.output.result(&result, |_| {
-        let clients = if named_by.is_empty() { "none".to_owned() } else { named_by.join(", ") };
+        let clients = match named_by {
+            None => "not for this token to know, which lacks clients:read".to_owned(),
+            Some(clients) if clients.is_empty() => "none".to_owned(),
+            Some(clients) => clients.join(", "),
+        };
         let times = [
             ("clients", clients),
             ("created", if view.reserved { "with the installation".to_owned() } else { view.created_at.clone() }),
@@ -221,55 +252,27 @@ async fn show(context: &Context, installation: &Installation, uri: &str) -> Resu
     Ok(())
 }
 
-async fn update(
-    context: &Context,
-    installation: &Installation,
-    uri: &str,
-    change: impl Fn(&mut Resource) -> Result<(), ResourceError>,
-) -> Result<(), Failure> {
-    let before = find(installation, uri).await?;
-    let changing =
-        async |request: Request<'_>| installation.administration.change_resource(request, &before.id, &change).await;
-    let resource = context.requesting(changing).await?;
-    if resource == before {
+async fn update(context: &Context, registry: &dyn Registry, uri: &str, change: &Change<'_>) -> Result<(), Failure> {
+    let seen = find(registry, uri).await?;
+    let outcome = registry.change_resource(&seen, change).await?;
+    if !outcome.changed {
         return Err(Failure::Refused("nothing is to be changed: say what, such as --scope or --lifetime".to_owned()));
     }
-    let view = ResourceView::of(&resource, &installation.settings.issuer);
-    context.output.result(&view, |view| format!("The resource is changed.\n\n{}", view.text()))?;
+    context.output.result(&outcome.now, |view| format!("The resource is changed.\n\n{}", view.text()))?;
     Ok(())
 }
 
-async fn delete(context: &Context, installation: &Installation, uri: &str, yes: bool) -> Result<(), Failure> {
-    let resource = find(installation, uri).await?;
-    check_not_reserved(&resource)?;
-    let in_use = |clients: &[String]| {
-        Failure::Refused(format!(
-            "the resource is named by {}: take it out of their access first (`signet clients update`)",
-            clients.join(", ")
-        ))
-    };
-    let named_by = registry::clients_naming(installation, &resource.id).await?;
-    if !named_by.is_empty() {
-        return Err(in_use(&named_by));
+async fn delete(context: &Context, registry: &dyn Registry, uri: &str, yes: bool) -> Result<(), Failure> {
+    if find(registry, uri).await?.reserved {
+        return Err(Failure::refused(ResourceError::Reserved));
+    }
+    if let Some(clients) = clients_naming(registry, uri).await?.filter(|clients| !clients.is_empty()) {
+        return Err(registry::in_use(&clients));
     }
     input::confirm(yes, &format!("Delete the resource {}?", plain(uri)))?;
-    let deleting =
-        async |request: Request<'_>| installation.administration.delete_resource(request, &resource.id).await;
-    match context.requesting(deleting).await {
-        // Deleted by someone else meanwhile: it is gone as was asked.
-        Ok(()) | Err(AdministrationError::Absent) => {}
-        Err(AdministrationError::InUse(clients)) => return Err(in_use(&clients)),
-        Err(other) => return Err(other.into()),
-    }
+    registry.delete_resource(uri).await?;
     let result = json!({ "resource": uri, "deleted": true });
     Ok(context.output.result(&result, |_| format!("The resource {} is deleted.", plain(uri)))?)
-}
-
-fn check_not_reserved(resource: &Resource) -> Result<(), Failure> {
-    if resource.id.is_admin() {
-        return Err(Failure::refused(crate::clients::ResourceError::Reserved));
-    }
-    Ok(())
 }
 
 impl ResourceView {

@@ -55,6 +55,9 @@ pub enum Removal {
     Raced,
 }
 
+/// The identifier of a stored client, and what can be read of it.
+pub type StoredClient = (String, Result<Client, StoreError>);
+
 /// Where clients are kept. Every change moves the change feed and appends its entry to the audit log in the same
 /// transaction.
 #[async_trait]
@@ -65,8 +68,9 @@ pub trait ClientStore: Send + Sync {
     /// The client of that identifier, with its secrets' digests; `None` when there is none.
     async fn load_client(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
 
-    /// Up to `limit` clients by ascending identifier, from the one after `after` on.
-    async fn list_clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, StoreError>;
+    /// Up to `limit` clients by ascending identifier, from the one after `after` on, each under its identifier; one that
+    /// can't be read is [`StoreError::Corrupt`] in its place.
+    async fn list_each_client(&self, after: &str, limit: u32) -> Result<Vec<StoredClient>, StoreError>;
 
     /// Stores a new client. A resource it names that does not exist is [`StoreError::Refused`].
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError>;

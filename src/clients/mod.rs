@@ -22,7 +22,7 @@ pub use client::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, SecretMethod, SecretOrigin,
     StoredSecret,
 };
-pub use directory::{ClientStore, Directory, Insert, Removal, ResourceStore, Swap};
+pub use directory::{ClientStore, Directory, Insert, Removal, ResourceStore, StoredClient, Swap};
 pub use registration::{ClientMetadata, MAX_CLIENT_KEYS};
 pub use resource::{ADMIN_SCOPES, Resource, ResourceError, ResourceId};
 pub use scope::{ScopeError, ScopeSet};

@@ -2,10 +2,10 @@
 //!
 //! Guarantees: a secret can be in [`RegisteredClient`] alone, which is made where one was just generated.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use signet_verify::Algorithm;
 
-use super::{Client, ClientAuthentication, ClientMetadata, Resource, SecretOrigin};
+use super::{Client, ClientAuthentication, ClientMetadata, Resource, ResourceMetadata, SecretOrigin};
 use utoipa::ToSchema;
 
 use crate::issuer::Issuer;
@@ -13,7 +13,7 @@ use crate::ports::Timestamp;
 use crate::secret::SecretText;
 
 /// A client: the members of [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2), and its state.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClientView {
     /// Its identifier.
     pub client_id: String,
@@ -34,7 +34,7 @@ pub struct ClientView {
 }
 
 /// A secret as far as it may be known.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SecretView {
     /// When it was made.
     pub created_at: String,
@@ -76,7 +76,7 @@ impl ClientView {
 
 /// What a client gets to know of its registration
 /// ([RFC 7591 §3.2.1](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.1)).
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct RegisteredClient {
     /// The client.
     #[serde(flatten)]
@@ -107,7 +107,7 @@ impl RegisteredClient {
 }
 
 /// A resource.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ResourceView {
     /// Its identifier, which is the audience of its tokens.
     pub resource: String,
@@ -145,6 +145,16 @@ impl ResourceView {
             created_at: resource.created_at.to_string(),
             updated_at: resource.updated_at.to_string(),
             version: resource.version,
+        }
+    }
+
+    /// What describes the resource.
+    pub fn metadata(&self) -> ResourceMetadata {
+        ResourceMetadata {
+            name: self.name.clone(),
+            scopes: self.scopes.clone(),
+            token_lifetime: self.token_lifetime,
+            algorithm: self.algorithm.map(|algorithm| algorithm.name().to_owned()),
         }
     }
 }

@@ -28,9 +28,9 @@ use crate::grants::Services;
 use crate::ports::Clock;
 
 pub use admin::{
-    ActionView, ActivateKey, Admin, Because, CompromiseKey, CreateKey, CreateResource, Cursors, Guard, ImportKey,
-    KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource, RetireKey,
-    RollSecret, RolledSecret, RotateKeys, TransitionView,
+    ActionView, ActivateKey, Admin, Because, ClientPage, CompromiseKey, CreateKey, CreateResource, Cursors, Guard,
+    ImportKey, KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource,
+    RetireKey, RollSecret, RolledSecret, RotateKeys, TransitionView, path_segment,
 };
 pub use discovery::{Metadata, PublishedKeys};
 pub use dispatch::routes;

@@ -144,6 +144,20 @@ impl Installation {
         }
     }
 
+    /// Changes its database as another program would.
+    pub async fn execute(&self, statement: &str) {
+        match self.environment.iter().find(|(name, _)| name == "SIGNET__DATABASE__URL") {
+            Some((_, url)) => drop(crate::postgres::Postgres::shared().psql(url, statement)),
+            None => {
+                let file =
+                    sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder.path().join("data/signet.db"));
+                let mut connection = sqlx::ConnectOptions::connect(&file).await.unwrap();
+                sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
+                sqlx::Connection::close(connection).await.unwrap();
+            }
+        }
+    }
+
     /// Opens it as a second process does.
     pub async fn open(&self, preparation: Preparation) -> Opened {
         let settings = self.settings();

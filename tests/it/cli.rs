@@ -14,4 +14,5 @@ pub mod home;
 pub mod keys;
 mod reseal;
 mod resources;
+mod through;
 mod token;

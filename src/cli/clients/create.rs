@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::{Context, Failure, Installation, MOST_METADATA, input, plain};
+use super::{Context, Failure, MOST_METADATA, Registry, input, plain};
 use crate::cli::output::fields;
-use crate::cli::registry;
-use crate::clients::{AdministrationError, Client, ClientId, ClientMetadata, RegisteredClient, Request};
+use crate::cli::why::How;
+use crate::clients::{ClientMetadata, ClientView};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -14,6 +14,7 @@ Examples:
   signet clients create --name Batch --auth-method private_key_jwt --jwks batch.jwks.json \\
       --access https://orders.example=orders:read
   signet clients create --metadata client.json
+  signet clients create --id till --url http://127.0.0.1:8081 --reason 'the new shop'
 
 The metadata is that of RFC 7591 §2, with two members of Signet's own: `access` (resource to scopes) and `serves`:
   {\"client_name\": \"Shop\", \"access\": {\"https://orders.example\": \"orders:read\"}}
@@ -23,7 +24,7 @@ A secret is 256 bits of randomness; Signet keeps only its digest.";
 pub(in crate::cli) struct Arguments {
     /// The identifier: 1 to 64 of A-Z a-z 0-9 - . _ ~ (default: a new random one).
     #[arg(long)]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// A name for people.
     #[arg(long)]
     name: Option<String>,
@@ -49,6 +50,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["name", "access", "serves", "auth_method", "jwks", "signing_alg", "grants"])]
     metadata: Option<String>,
+    #[command(flatten)]
+    pub(super) how: How,
 }
 
 /// Splits at the last `=`: identifiers may have one in their query, scopes hardly ever.
@@ -87,54 +90,46 @@ impl Arguments {
 
 pub(super) async fn run(
     context: &Context,
-    installation: &Installation,
-    arguments: &Arguments,
+    registry: &dyn Registry,
+    id: Option<&str>,
     metadata: &ClientMetadata,
 ) -> Result<(), Failure> {
-    let issuer = &installation.settings.issuer;
-    let id = arguments.id.as_deref().map(ClientId::parse).transpose().map_err(Failure::refused)?;
-    let registering =
-        async |request: Request<'_>| installation.administration.register(request, id.clone(), metadata).await;
-    let (client, secret) = match context.requesting(registering).await {
-        Err(AdministrationError::Exists) => {
-            return Err(Failure::Refused(format!(
-                "the client `{}` exists already: `signet clients update` changes it, `clients roll-secret` gives it a new secret",
-                arguments.id.as_deref().unwrap_or_default()
-            )));
-        }
-        registered => registered?,
+    let Some(registered) = registry.register(id, metadata).await? else {
+        return Err(Failure::Refused(format!(
+            "the client `{}` exists already: `signet clients update` changes it, `clients roll-secret` gives it a new secret",
+            plain(id.unwrap_or_default())
+        )));
     };
-    let registered = RegisteredClient::of(&client, secret.as_ref(), issuer);
     context.output.result(&registered, |registered| match &registered.client_secret {
         Some(secret) => {
-            let rows = [("client_id", registered.client.client_id.clone()), ("client_secret", secret.clone())];
+            let rows = [("client_id", plain(&registered.client.client_id)), ("client_secret", plain(secret))];
             format!("The client is registered. This is the only time that its secret is shown:\n\n{}", fields(&rows))
         }
         None => format!("The client is registered.\n\n{}", registered.client.text()),
     })?;
-    note_idle_scopes(context, installation, &client).await
+    note_idle_scopes(context, registry, &registered.client).await;
+    Ok(())
 }
 
-/// Tells of scopes that a client may get and no resource offers: they do nothing, which is often a slip.
-pub(super) async fn note_idle_scopes(
-    context: &Context,
-    installation: &Installation,
-    client: &Client,
-) -> Result<(), Failure> {
-    let resources = registry::resources(installation).await?;
-    for (id, wanted) in &client.access {
-        let offered = resources.iter().find(|resource| resource.id == *id).map(|resource| &resource.scopes);
-        let idle: Vec<_> = wanted.iter().filter(|scope| !offered.is_some_and(|all| all.contains(scope))).collect();
+/// Tells of scopes that a client may get and no resource offers: they do nothing, which is often a slip. What was done
+/// before stays done when that can't be found out.
+pub(super) async fn note_idle_scopes(context: &Context, registry: &dyn Registry, client: &ClientView) {
+    if client.metadata.access.is_empty() || !registry.may("resources:read") {
+        return;
+    }
+    let Ok(resources) = registry.resources().await else { return };
+    for (uri, wanted) in &client.metadata.access {
+        let offered = resources.iter().find(|resource| resource.resource == *uri).map(|resource| &resource.scopes);
+        let is_idle = |scope: &&str| !offered.is_some_and(|all| all.iter().any(|other| other == scope));
+        let idle: Vec<_> = wanted.split(' ').filter(|scope| !scope.is_empty()).filter(is_idle).collect();
         if !idle.is_empty() {
-            let resource = id.audience(&installation.settings.issuer);
             context.output.note(&format!(
                 "{} offers no {}: the client gets that only once it does",
-                plain(&resource),
-                idle.join(" and no ")
+                plain(uri),
+                plain(&idle.join(" and no "))
             ));
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ pub(super) async fn run(context: &Context, through: &Through, wanted: &Wanted, r
     // Only the beginning of a name has to be looked up.
     let whole = wanted.named().is_none_or(|name| Kid::parse(name).is_some());
     let scope = if whole { "keys:write" } else { "keys:read keys:write" };
-    let change = match through.api(context, scope).await? {
+    // Nearly every act makes a key that comes after.
+    let change = match through.api(context, scope).await?.map(Api::patient) {
         Some(api) => remotely(&api, wanted, reason).await?,
         None => locally(context, wanted, reason).await?,
     };
@@ -101,7 +102,7 @@ async fn remotely(api: &Api, wanted: &Wanted, reason: &str) -> Result<KeyChangeV
         Some(name) => Some(match Kid::parse(name) {
             Some(kid) => kid,
             None => {
-                let keys: Vec<KeyView> = api.pages("keys", &[], usize::MAX).await?;
+                let keys: Vec<KeyView> = api.pages("keys", &[], usize::MAX).await?.items;
                 find(name, keys.iter().filter_map(|key| Kid::parse(&key.kid)))?
             }
         }),

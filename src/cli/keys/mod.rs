@@ -3,7 +3,7 @@
 mod by_hand;
 mod drawing;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 use signet_verify::Algorithm;
@@ -11,9 +11,9 @@ use signet_verify::Algorithm;
 use by_hand::Wanted;
 
 use super::remote::{Api, Through};
+use super::why::{Why, said};
 use super::{Context, Failure, input, reseal};
 use crate::app;
-use crate::audit::check_reason;
 use crate::http::{KeyList, KeyView};
 use crate::keys::{Key, KeyKeeper, KeySpec, KeyStore, Purpose, RsaBits, StoredKeys, Survey, timeline};
 
@@ -166,22 +166,6 @@ otherwise it waits its turn behind the successors that are published already.")]
     },
 }
 
-/// Why something is done.
-#[derive(Args)]
-pub(super) struct Why {
-    /// Why, for the audit log: up to 500 characters on one line.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = reason)]
-    reason: String,
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    check_reason(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn said(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("it says nothing".to_owned()) } else { reason(text) }
-}
-
 /// Reads the name of an algorithm for clap.
 pub(super) fn algorithm(name: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(name).ok_or_else(|| format!("known are {}", Algorithm::ALL.map(Algorithm::name).join(", ")))
@@ -215,7 +199,7 @@ async fn list(context: &Context, through: &Through) -> Result<(), Failure> {
     let mut keys = match through.api(context, "keys:read").await? {
         Some(api) => {
             let first: KeyList = api.get("keys", &[("page_size", "1")]).await?;
-            KeyList { items: api.pages("keys", &[], usize::MAX).await?, ..first }
+            KeyList { items: api.pages("keys", &[], usize::MAX).await?.items, ..first }
         }
         None => {
             let read = async |at: &super::Installation| {
@@ -262,7 +246,7 @@ async fn create(
             "--rsa-bits is for RS256 and PS256, and a key for {algorithm} has one size"
         )));
     }
-    if let Some(api) = through.api(context, "keys:write").await? {
+    if let Some(api) = through.api(context, "keys:write").await?.map(Api::patient) {
         let mut body = json!({ "algorithm": algorithm.name(), "reason": reason });
         if let Some(bits) = rsa_bits {
             body["rsa_bits"] = bits.bits().into();
@@ -294,7 +278,7 @@ async fn import(
     // Refused before anything is opened.
     let checked = crate::keys::import_pem(pem.expose(), wanted);
     let algorithm = checked.map_err(|why| Failure::Refused(format!("{shown}: {why}")))?.algorithm;
-    let view = match through.api(context, "keys:import").await? {
+    let view = match through.api(context, "keys:import").await?.map(Api::patient) {
         Some(api) => imported(&api, pem.expose(), algorithm, reason).await?,
         None => {
             let act = async |settings: &crate::config::Settings, opened: &app::Opened| {

@@ -1,7 +1,7 @@
 //! `signet token get`: client credentials over HTTP, as any client does it.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +17,7 @@ use crate::app::{CREDENTIALS_FILE, Credentials};
 use crate::cli::fetch::{self, Answer};
 use crate::cli::input;
 use crate::cli::output::plain;
+use crate::clients::ScopeSet;
 use crate::config::Settings;
 use crate::secret::SecretText;
 
@@ -80,24 +81,53 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     Ok(context.output.result(&members, |_| token.expose().to_owned())?)
 }
 
-/// A token for the admin API with no more than `scope`, as the client whose credentials are in the file `named`, or in
-/// that of this installation.
+/// A token for the admin API, and whose credentials it was got with.
+pub(in crate::cli) struct AdminToken {
+    pub(in crate::cli) text: SecretText,
+    pub(in crate::cli) scope: ScopeSet,
+    pub(in crate::cli) credentials: Credentials,
+    /// Where they are kept.
+    pub(in crate::cli) file: PathBuf,
+}
+
+/// A token for the admin API with the scopes `needed` and those of `liked` that are to be had, no more, as the client
+/// whose credentials are in the file `named`, or in that of this installation; where both are empty, with all scopes that
+/// it may get.
 pub(in crate::cli) async fn admin_token(
     settings: &Settings,
     named: Option<&Path>,
-    scope: &str,
-) -> Result<SecretText, Failure> {
-    let own = settings.data_dir.join(CREDENTIALS_FILE);
-    let found = credentials(named.unwrap_or(&own))?;
+    needed: &str,
+    liked: &str,
+) -> Result<AdminToken, Failure> {
+    let file = named.map_or_else(|| settings.data_dir.join(CREDENTIALS_FILE), Path::to_owned);
+    let found = credentials(&file)?;
+    let had = |scope: &&str| found.scope.split(' ').any(|had| had == *scope);
+    let wanted: Vec<&str> = needed.split(' ').chain(liked.split(' ').filter(had)).collect();
     let request = Request {
-        id: found.client_id,
-        secret: SecretText::new(found.client_secret),
+        id: found.client_id.clone(),
+        secret: SecretText::new(found.client_secret.clone()),
         endpoint: endpoint(&found.token_endpoint, settings)?,
-        resource: Some(found.audience),
-        scope: scope.to_owned(),
+        resource: Some(found.audience.clone()),
+        scope: wanted.join(" "),
         in_form: false,
     };
-    Ok(request.token(OF_THE_FILE).await?.1)
+    let is_lacking = |failure: &Failure| matches!(failure, Failure::Coded { code, .. } if code == "invalid_scope");
+    let got = match request.token(OF_THE_FILE).await {
+        // The client lost since what its file says that it had.
+        Err(failure) if is_lacking(&failure) && request.scope != needed => {
+            Request { scope: needed.to_owned(), ..request }.token(OF_THE_FILE).await
+        }
+        got => got,
+    };
+    let (members, text) = got.map_err(|failure| match failure {
+        Failure::Coded { code, message } if code == "invalid_scope" => {
+            Failure::Coded { code, message: format!("{message}; this takes {needed}") }
+        }
+        other => other,
+    })?;
+    let scope = members.get("scope").and_then(Value::as_str).unwrap_or(needed);
+    let scope = ScopeSet::parse(scope).map_err(Failure::refused)?;
+    Ok(AdminToken { text, scope, credentials: found, file })
 }
 
 /// The address of a token endpoint, to which a secret may be sent.

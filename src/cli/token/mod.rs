@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::{Context, Failure, input};
 use crate::secret::SecretText;
 
-pub(super) use get::admin_token;
+pub(super) use get::{AdminToken, admin_token};
 
 /// Longer than any token that a verifier reads, and white space around it.
 const MOST_TOKEN: usize = 64 * 1024;

@@ -15,7 +15,7 @@ use signet_verify::Algorithm;
 
 use super::{
     Client, ClientAuthentication, ClientError, ClientId, ClientMetadata, ClientStore, Insert, Removal, ResourceError,
-    ResourceStore, SecretOrigin, Swap,
+    ResourceStore, SecretOrigin, StoredClient, Swap,
 };
 use crate::audit::{Act, By};
 use crate::issuer::Issuer;
@@ -125,9 +125,10 @@ impl Administration {
         self.clients.load_client(id).await?.ok_or(AdministrationError::Absent)
     }
 
-    /// Up to `limit` clients by ascending identifier, from the one after `after` on.
-    pub async fn clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, AdministrationError> {
-        Ok(self.clients.list_clients(after, limit).await?)
+    /// Up to `limit` clients by ascending identifier, from the one after `after` on, each under its identifier; one that
+    /// can't be read is [`StoreError::Corrupt`] in its place.
+    pub async fn clients(&self, after: &str, limit: u32) -> Result<Vec<StoredClient>, AdministrationError> {
+        Ok(self.clients.list_each_client(after, limit).await?)
     }
 
     /// Registers a client, under `id` or a new identifier. Its first secret comes with it where it has one, here and
@@ -157,7 +158,8 @@ impl Administration {
         }
     }
 
-    /// Replaces all that describes the client. Secrets stay where it still authenticates with one.
+    /// Replaces all that describes the client. Secrets stay where it still authenticates with one. Nothing happens where
+    /// it is so already.
     pub async fn replace_client(
         &self,
         request: Request<'_>,
@@ -171,18 +173,24 @@ impl Administration {
         Ok(self.change_client(request, Act::ClientsUpdate, id, change).await?.0)
     }
 
-    /// Gives the client a new secret. The one before stays valid for `overlap`, or as the settings say.
-    pub async fn roll_secret(
+    /// Gives the client a new secret. The one before stays valid for `overlap`, or as the settings say. `keep` gets to see
+    /// the secret before it is valid, whenever it is made anew because another change came before.
+    pub async fn roll_secret<T, E: From<AdministrationError>>(
         &self,
         request: Request<'_>,
         id: &ClientId,
         overlap: Option<Duration>,
-    ) -> Result<(Client, SecretText), AdministrationError> {
+        keep: impl Fn(&Client, &SecretText) -> Result<T, E>,
+    ) -> Result<(Client, SecretText, T), E> {
         let overlap = overlap.unwrap_or(self.rules.secret_overlap);
         let change = |client: Client, now| {
-            client.roll_secret(SecretOrigin::Issued, overlap, self.entropy.as_ref(), now).map_err(Into::into)
+            let rolled = client.roll_secret(SecretOrigin::Issued, overlap, self.entropy.as_ref(), now);
+            let (client, secret) = rolled.map_err(AdministrationError::from)?;
+            let kept = keep(&client, &secret)?;
+            Ok::<_, E>((client, (secret, kept)))
         };
-        self.change_client::<_, AdministrationError>(request, Act::ClientsRollSecret, id, change).await
+        let (client, (secret, kept)) = self.change_client(request, Act::ClientsRollSecret, id, change).await?;
+        Ok((client, secret, kept))
     }
 
     /// Enables or disables the client. Nothing happens where it is so already.

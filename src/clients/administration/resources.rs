@@ -157,16 +157,21 @@ impl Administration {
         Err(AdministrationError::Contended)
     }
 
-    /// The identifiers of the clients that name the resource.
+    /// The identifiers of the clients that name the resource, as far as they can be read.
     pub async fn clients_naming(&self, id: &ResourceId) -> Result<Vec<String>, AdministrationError> {
-        let names = |client: &&Client| client.access.contains_key(id) || client.serves.contains(id);
-        let (mut naming, mut after) = (Vec::new(), None);
+        let names = |client: &Client| client.access.contains_key(id) || client.serves.contains(id);
+        let (mut naming, mut last) = (Vec::new(), String::new());
         loop {
-            let page = self.clients(after.as_ref(), PAGE).await?;
-            naming.extend(page.iter().filter(names).map(|client| client.id.as_str().to_owned()));
-            match page.last() {
-                Some(last) if page.len() == PAGE as usize => after = Some(last.id.clone()),
-                _ => return Ok(naming),
+            let page = self.clients(&last, PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            for (client_id, client) in page {
+                last.clone_from(&client_id);
+                if client.is_ok_and(|client| names(&client)) {
+                    naming.push(client_id);
+                }
+            }
+            if is_last {
+                return Ok(naming);
             }
         }
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::document::{read, read_any};
-use super::paging::{PARAMETERS, Wanted, json};
+use super::paging::{PARAMETERS, Page, Wanted, json};
 use super::precondition::{IfMatch, etag};
 use super::query::Query;
 use super::{Admin, Call};
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::clients::{
     AdministrationError, Client, ClientError, ClientId, ClientMetadata, ClientView, RegisteredClient, Request,
+    StoredClient,
 };
 use crate::http::answer::Answer;
 use crate::http::error::{Kind, Problem, created, no_content};
@@ -71,6 +72,17 @@ pub struct Because {
     pub reason: Option<String>,
 }
 
+/// A page of clients.
+#[derive(Debug, Serialize)]
+pub struct ClientPage {
+    /// Those that can be read.
+    #[serde(flatten)]
+    pub page: Page<ClientView>,
+    /// The identifiers of those that belong on it and can't be read; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
+}
+
 /// A new secret, shown here and never again.
 #[derive(Serialize, ToSchema)]
 pub struct RolledSecret {
@@ -111,11 +123,25 @@ async fn changed(admin: &Admin, id: &ClientId) {
 pub(super) async fn list(admin: &Admin, call: &Call<'_>) -> Result<Answer, Problem> {
     let query = Query::read(call.head, &PARAMETERS)?;
     let wanted = Wanted::read(admin, ROUTE, &query, &[])?;
-    let after = wanted.after.as_deref().map(ClientId::parse).transpose().map_err(|_| Problem::InvalidCursor)?;
-    let clients = admin.administration.clients(after.as_ref(), wanted.limit()).await.map_err(failed)?;
+    let after = wanted.after.as_deref().unwrap_or_default();
+    let clients = admin.administration.clients(after, wanted.limit()).await.map_err(failed)?;
     let issuer = &admin.administration.rules().issuer;
-    let view = |client: Client| (client.id.as_str().to_owned(), ClientView::of(&client, issuer, call.now));
-    Ok(json(&wanted.page(admin, clients.into_iter().map(view).collect())))
+    let view = |(id, client): StoredClient| {
+        let shown = client.map(|client| ClientView::of(&client, issuer, call.now));
+        (id.clone(), shown.map_err(|error| (id, error)))
+    };
+    let Page { items: each, next_cursor } = wanted.page(admin, clients.into_iter().map(view).collect());
+    let (mut items, mut damaged) = (Vec::with_capacity(each.len()), Vec::new());
+    for client in each {
+        match client {
+            Ok(client) => items.push(client),
+            Err((id, error)) => {
+                error!(client = %id, %error, "a client can't be read");
+                damaged.push(id);
+            }
+        }
+    }
+    Ok(json(&ClientPage { page: Page { items, next_cursor }, damaged }))
 }
 
 pub(super) async fn register(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
@@ -172,7 +198,9 @@ pub(super) async fn roll_secret(admin: &Admin, call: &mut Call<'_>) -> Result<An
     let client = load(admin, call).await?;
     let request = Request { by: &by, power: &call.caller.power, expected: if_match.expected(client.version)? };
     let overlap = overlap_seconds.map(Duration::from_secs);
-    let (client, secret) = admin.administration.roll_secret(request, &client.id, overlap).await.map_err(failed)?;
+    let keep = |_: &Client, _: &_| Ok::<_, AdministrationError>(());
+    let rolled = admin.administration.roll_secret(request, &client.id, overlap, keep).await;
+    let (client, secret, ()) = rolled.map_err(failed)?;
     changed(admin, &client.id).await;
     let rolled = RolledSecret {
         client_id: client.id.as_str().to_owned(),

@@ -34,13 +34,13 @@ use crate::clients::{Administration, Directory};
 use crate::keys::KeyKeeper;
 use crate::ports::Timestamp;
 
-pub use clients::{Because, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
+pub use clients::{Because, ClientPage, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
 pub use cursor::Cursors;
 pub use guard::Guard;
 pub use key_views::{ActionView, KeyChangeView, KeyLife, KeyList, KeyView, TransitionView};
 pub use keys::{ActivateKey, CompromiseKey, CreateKey, ImportKey, RetireKey, RotateKeys};
 pub use paging::Page;
-pub use resources::{CreateResource, ReplaceResource};
+pub use resources::{CreateResource, ReplaceResource, path_segment};
 
 pub(super) use caller::Caller;
 

@@ -87,7 +87,7 @@ pub(super) async fn create(admin: &Admin, call: &mut Call<'_>) -> Result<Answer,
     let request = Request { by: &by, power: &call.caller.power, expected: None };
     let resource = admin.administration.create_resource(request, id, &metadata).await.map_err(failed)?;
     changed(admin).await;
-    let location = format!("{ROUTE}/{}", segment(resource.id.as_stored()));
+    let location = format!("{ROUTE}/{}", path_segment(resource.id.as_stored()));
     Ok(created(shown(admin, &resource)).with_text(LOCATION, location))
 }
 
@@ -130,7 +130,7 @@ fn in_use(call: &Call<'_>, error: AdministrationError) -> Problem {
 }
 
 /// An identifier as one segment of a path ([RFC 3986 §3.3](https://www.rfc-editor.org/rfc/rfc3986#section-3.3)).
-fn segment(identifier: &str) -> String {
+pub fn path_segment(identifier: &str) -> String {
     use std::fmt::Write;
     let mut segment = String::with_capacity(identifier.len() + 16);
     for byte in identifier.bytes() {
@@ -150,6 +150,6 @@ mod tests {
 
     #[test]
     fn an_identifier_is_one_segment_of_a_path() {
-        assert_eq!(segment("https://a.example/v1?x=%20~"), "https%3A%2F%2Fa.example%2Fv1%3Fx%3D%2520~");
+        assert_eq!(path_segment("https://a.example/v1?x=%20~"), "https%3A%2F%2Fa.example%2Fv1%3Fx%3D%2520~");
     }
 }

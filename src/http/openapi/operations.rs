@@ -263,7 +263,8 @@ fn of_admin(operation: Operation) -> Described {
                 "replace_resource",
                 RESOURCES,
                 "Replace all that describes a resource",
-                "What is absent becomes the default. The reserved resource is not editable.",
+                "What is absent becomes the default. Nothing happens where it is so already. The reserved resource is not \
+                 editable.",
                 vec![tagged(200, "The resource as it is now.", "ResourceView")],
             )
         },
@@ -331,7 +332,8 @@ fn of_clients(operation: Operation) -> Described {
             ..change(
                 "replace_client",
                 "Replace all that describes a client",
-                POWER,
+                "What is absent becomes the default; its secrets stay. Nothing happens where it is so already. Nobody gives \
+                 or takes an admin scope that their own token lacks (403 `beyond_own_power`).",
                 vec![tagged(200, "The client as it is now.", "ClientView")],
             )
         },
@@ -372,7 +374,7 @@ fn of_clients(operation: Operation) -> Described {
                 "list_clients",
                 CLIENTS,
                 "List the clients",
-                "By ascending identifier.",
+                "By ascending identifier. One that can't be read is named in `damaged`.",
                 vec![answered("A page of them.", JSON, "PageOfClientView")],
             )
         },

@@ -50,6 +50,11 @@ pub(super) fn all() -> Map<String, Value> {
     for item in ["ClientView", "ResourceView", "AuditEntry"] {
         schemas.insert(format!("PageOf{item}"), page_of(item));
     }
+    schemas["PageOfClientView"]["properties"]["damaged"] = json!({
+        "type": "array",
+        "items": { "type": "string" },
+        "description": "The identifiers of clients that belong on the page and can't be read; absent where there are none.",
+    });
     for (name, schema) in of_standards() {
         schemas.insert(name.to_owned(), schema);
     }

@@ -14,7 +14,7 @@ use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, 
 use crate::audit::Entry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
-    SecretMethod, SecretOrigin, StoredSecret, Swap,
+    SecretMethod, SecretOrigin, StoredClient, StoredSecret, Swap,
 };
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretDigest;
@@ -253,29 +253,6 @@ impl SqlStore {
         .await
     }
 
-    /// Up to `limit` clients by ascending identifier, from the one after `after` on: what can be read of them, and an
-    /// error for each that is damaged.
-    pub async fn stored_clients(
-        &self,
-        after: &str,
-        limit: u32,
-    ) -> Result<Vec<(String, Result<Client, StoreError>)>, StoreError> {
-        self.bounded(async {
-            on_pool!(self, |pool| {
-                let rows = sqlx::query(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await;
-                let rows = rows.map_err(store_error)?;
-                let clients = read_each(&rows, "client")
-                    .into_iter()
-                    .map(|row| row.and_then(<Client as TryFrom<ClientRow>>::try_from));
-                rows.iter()
-                    .zip(clients)
-                    .map(|(row, client)| Ok((row.try_get(0).map_err(store_error)?, client)))
-                    .collect()
-            })
-        })
-        .await
-    }
-
     /// The clients that still have a secret of the first start, valid or not.
     pub async fn clients_of_first_start(&self) -> Result<Vec<ClientId>, StoreError> {
         self.bounded(async {
@@ -329,9 +306,21 @@ impl ClientStore for SqlStore {
         .await
     }
 
-    async fn list_clients(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<Client>, StoreError> {
-        let stored = self.stored_clients(after.map(ClientId::as_str).unwrap_or_default(), limit).await?;
-        stored.into_iter().map(|(_, client)| client).collect()
+    async fn list_each_client(&self, after: &str, limit: u32) -> Result<Vec<StoredClient>, StoreError> {
+        self.bounded(async {
+            on_pool!(self, |pool| {
+                let rows = sqlx::query(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await;
+                let rows = rows.map_err(store_error)?;
+                let clients = read_each(&rows, "client")
+                    .into_iter()
+                    .map(|row| row.and_then(<Client as TryFrom<ClientRow>>::try_from));
+                rows.iter()
+                    .zip(clients)
+                    .map(|(row, client)| Ok((row.try_get(0).map_err(store_error)?, client)))
+                    .collect()
+            })
+        })
+        .await
     }
 
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError> {

@@ -9,10 +9,12 @@ use crate::world::ORDERS;
 const CLIENTS: &str = "/admin/v1/clients";
 const AUDIT: &str = "/admin/v1/audit";
 const RESOURCES: &str = "/admin/v1/resources";
+const ORDERS_PATH: &str = "/admin/v1/resources/https%3A%2F%2Forders.example";
 
 on_both! {
     every_item_is_on_exactly_one_page,
     the_audit_log_is_filtered_by_exact_values,
+    a_damaged_client_is_named_beside_the_others,
 }
 
 /// All items of a list, read by pages of `size`.
@@ -57,6 +59,36 @@ async fn every_item_is_on_exactly_one_page(backend: Backend) {
     let numbers: Vec<i64> = walk(&api, AUDIT, 5).await.iter().map(|entry| entry["number"].as_i64().unwrap()).collect();
     assert_eq!(numbers, (1..=i64::try_from(rows).unwrap()).rev().collect::<Vec<_>>(), "the newest first");
     assert_eq!(walk(&api, RESOURCES, 4).await[0]["reserved"], true);
+    api.signet.stop().await;
+}
+
+async fn a_damaged_client_is_named_beside_the_others(backend: Backend) {
+    let api = Api::on(backend).await;
+    for number in 0..4 {
+        done(&api.change("POST", CLIENTS, None, json!({"client_id": format!("c{number}")})).await);
+    }
+    let whole = walk(&api, CLIENTS, 200).await;
+    assert_eq!(api.get(CLIENTS).await.body.get("damaged"), None, "there is none");
+    api.installation.execute("UPDATE clients SET grant_types = 'telepathy' WHERE client_id IN ('c1', 'c3')").await;
+    let rest: Vec<Value> =
+        whole.into_iter().filter(|client| client["client_id"] != "c1" && client["client_id"] != "c3").collect();
+    for size in [1, 2, 3, 6, 200] {
+        let (mut items, mut damaged, mut cursor) = (Vec::new(), Vec::new(), String::new());
+        loop {
+            let page = api.get(&format!("{CLIENTS}?page_size={size}{cursor}")).await;
+            done(&page);
+            let of = |member: &str| page.body[member].as_array().cloned().unwrap_or_default();
+            assert!(of("items").len() + of("damaged").len() <= size);
+            items.extend(of("items"));
+            damaged.extend(of("damaged"));
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!((&items, &damaged), (&rest, &vec![json!("c1"), json!("c3")]), "by {size}");
+    }
+    // It keeps nobody from the others, nor from what nobody names.
+    assert_problem(&api.get(&format!("{CLIENTS}/c1")).await, 500, "server_error");
+    assert_problem(&api.change("DELETE", ORDERS_PATH, Some("*"), json!(null)).await, 409, "resource_in_use");
     api.signet.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use super::home::Home;
 
-const VERBS: [&[&str]; 29] = [
+const VERBS: [&[&str]; 32] = [
     &["serve"],
     &["init"],
     &["migrate"],
@@ -25,7 +25,10 @@ const VERBS: [&[&str]; 29] = [
     &["clients", "enable"],
     &["clients", "delete"],
     &["resources", "create"],
+    &["resources", "list"],
+    &["resources", "show"],
     &["resources", "update"],
+    &["resources", "delete"],
     &["token", "get"],
     &["token", "inspect"],
     &["token", "verify"],
@@ -42,6 +45,18 @@ fn every_verb_explains_itself_with_examples() {
         let name = format!("signet {}", verb.join(" "));
         assert!(help.contains(&format!("Usage: {name}")), "{name}: {help}");
         assert!(help.contains("Examples:\n"), "{name}: {help}");
+    }
+}
+
+#[test]
+fn every_verb_of_clients_and_resources_can_go_through_the_api_and_shows_how() {
+    let home = Home::empty();
+    for verb in VERBS.iter().filter(|verb| matches!(verb[0], "clients" | "resources")) {
+        let help = home.run(&[verb, &["--help"][..]].concat()).ok().out;
+        let reads = matches!(verb[1], "list" | "show");
+        assert!(help.contains("--url <URL>") && help.contains("--credentials <FILE>"), "{verb:?}: {help}");
+        assert_eq!(help.contains("--reason <TEXT>"), !reads, "{verb:?}: {help}");
+        assert!(help.contains("--url http"), "{verb:?} shows no example: {help}");
     }
 }
 

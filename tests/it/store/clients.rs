@@ -194,9 +194,13 @@ async fn clients_are_listed_by_the_bytes_of_their_identifiers(database: &Databas
     }
     names.sort_unstable();
     let list = async |after: Option<&str>, limit| -> Vec<String> {
-        let after = after.map(id);
-        let page = store.list_clients(after.as_ref(), limit).await.unwrap();
-        page.iter().map(|client| client.id.to_string()).collect()
+        let page = store.list_each_client(after.unwrap_or_default(), limit).await.unwrap();
+        page.into_iter()
+            .map(|(listed, client)| {
+                assert_eq!(client.unwrap().id.as_str(), listed);
+                listed
+            })
+            .collect()
     };
     assert_eq!(list(None, 100).await, names);
     assert_eq!(list(None, 0).await, Vec::<String>::new());
@@ -255,7 +259,9 @@ async fn a_damaged_client_is_named(database: &Database) {
         database.sql("DELETE FROM clients").await;
         assert_eq!(store.insert_client(&client("shop", jwt.clone(), now), &entry()).await.unwrap(), Insert::Inserted);
         database.sql(&format!("UPDATE clients SET {column} = {value}")).await;
-        for outcome in [store.load_client(&id("shop")).await.map(drop), store.list_clients(None, 9).await.map(drop)] {
+        let (listed, client) = store.list_each_client("", 9).await.unwrap().remove(0);
+        assert_eq!(listed, "shop");
+        for outcome in [store.load_client(&id("shop")).await.map(drop), client.map(drop)] {
             match outcome {
                 Err(StoreError::Corrupt { what, .. }) => assert!(what.contains("shop"), "{column}: {what}"),
                 other => panic!("{column} = {value}: {other:?}"),
