@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use crate::keys::KeeperError;
 use crate::ports::{StoreError, Timestamp};
+use crate::tokens::session::mac::MacKeeperError;
 
 /// Why this replica is behind.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,8 @@ pub(super) enum Behind {
     Store(#[from] StoreError),
     #[error(transparent)]
     Keys(#[from] KeeperError),
+    #[error(transparent)]
+    RefreshKeys(#[from] MacKeeperError),
     #[error("this machine's clock says {now}, and said {before} before: it ran backwards")]
     ClockWentBack { now: Timestamp, before: Timestamp },
 }
@@ -34,10 +37,10 @@ impl Behind {
     const fn kind(&self) -> Kind {
         match self {
             Self::ClockWentBack { .. } | Self::Keys(KeeperError::ClockApart { .. }) => Kind::Clock,
-            Self::Store(StoreError::Unavailable(_)) | Self::Keys(KeeperError::Store(StoreError::Unavailable(_))) => {
-                Kind::Outage
-            }
-            Self::Store(_) | Self::Keys(_) => Kind::Other,
+            Self::Store(StoreError::Unavailable(_))
+            | Self::Keys(KeeperError::Store(StoreError::Unavailable(_)))
+            | Self::RefreshKeys(MacKeeperError::Store(StoreError::Unavailable(_))) => Kind::Outage,
+            Self::Store(_) | Self::Keys(_) | Self::RefreshKeys(_) => Kind::Other,
         }
     }
 

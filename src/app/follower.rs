@@ -16,10 +16,12 @@ use super::behind::{Behind, Problem};
 use super::presence::Presence;
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
-use crate::keys::{ClockSkew, KeyKeeper};
+use crate::keys::{ClockSkew, KeyKeeper, Purpose};
 use crate::ports::{ActRecord, Clock, Stopwatch, Timestamp};
 use crate::store::sql::{Change, Changes, SqlStore};
 use crate::telemetry::{Connections, Round, StoreState, Traces};
+use crate::tokens::session::Sessions;
+use crate::tokens::session::mac::MacKeeper;
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -29,11 +31,21 @@ const UNKNOWN: i64 = i64::MIN;
 /// How long to wait before listening anew, at first and at most.
 const LISTEN_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// What is kept up to date.
+pub(super) struct Kept {
+    pub(super) keeper: Arc<KeyKeeper>,
+    pub(super) refresh_keys: Arc<MacKeeper>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) sessions: Arc<Sessions>,
+}
+
 /// Keeps one replica up to date.
 pub(super) struct Follower {
     store: SqlStore,
     keeper: Arc<KeyKeeper>,
+    refresh_keys: Arc<MacKeeper>,
     directory: Arc<Directory>,
+    sessions: Arc<Sessions>,
     clock: Arc<dyn Clock>,
     algorithms: Vec<Algorithm>,
     followed: AtomicI64,
@@ -54,8 +66,7 @@ impl Follower {
     /// A follower that has taken up everything up to the change `head`.
     pub(super) fn new(
         store: SqlStore,
-        keeper: Arc<KeyKeeper>,
-        directory: Arc<Directory>,
+        kept: Kept,
         clock: Arc<dyn Clock>,
         algorithms: Vec<Algorithm>,
         head: i64,
@@ -63,10 +74,13 @@ impl Follower {
     ) -> Self {
         let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
         let [head, clock_ahead] = [head, UNKNOWN].map(AtomicI64::new);
+        let Kept { keeper, refresh_keys, directory, sessions } = kept;
         Self {
             store,
             keeper,
+            refresh_keys,
             directory,
+            sessions,
             clock,
             algorithms,
             followed,
@@ -185,17 +199,24 @@ impl Follower {
             Some(list) => self.take_up(list).await?,
             None => {
                 self.directory.reload().await?;
+                self.sessions.follow().await?;
+                self.refresh_keys.refresh().await?;
                 self.keeper.refresh().await?;
             }
+        }
+        if self.sessions.has_more_to_say() {
+            self.sessions.follow().await?;
         }
         let changed = changes.changes.is_none_or(|list| !list.is_empty());
         self.look_at_audit(changed).await;
         self.followed.store(changes.head, Ordering::Release);
         self.keeper.sweep().await?;
+        self.refresh_keys.sweep().await?;
         self.presence.announce(&self.store, changes.now).await;
         if self.clock.now() >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
             let now = self.store.now().await?;
             self.store.purge_expired(now).await?;
+            self.sessions.forget_expired(now);
             self.purged_at.store(self.clock.now().millis(), Ordering::Release);
         }
         Ok(())
@@ -217,6 +238,12 @@ impl Follower {
         }
         if changes.contains(&Change::Resources) {
             self.directory.reload_resources().await?;
+        }
+        if changes.contains(&Change::Revocations) {
+            self.sessions.follow().await?;
+        }
+        if changes.contains(&Change::Keys(Purpose::SessionMac.name().to_owned())) {
+            self.refresh_keys.refresh().await?;
         }
         // Refreshing confirms the ring as of a moment before it asks, so all else has been taken up by then. That is
         // why it comes last, and happens though no key may have changed.

@@ -36,6 +36,7 @@ use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
 use crate::store::sql::SqlStore;
 use crate::telemetry::{Losses, Metrics, TelemetryError, Traces};
 use crate::tokens::Minter;
+use crate::tokens::session::mac::MacKeeperError;
 
 pub use banner::banner;
 pub use credentials::{CREDENTIALS_FILE, Credentials};
@@ -124,6 +125,9 @@ pub enum StartError {
     /// The keys.
     #[error("the signing keys: {0}")]
     Keys(#[from] KeeperError),
+    /// The keys of refresh tokens.
+    #[error("the keys of refresh tokens: {0}")]
+    RefreshKeys(#[from] MacKeeperError),
     /// A file that can't be written or read.
     #[error("{}: {why}", path.display())]
     File {
@@ -334,6 +338,7 @@ fn compose(
     let replica = Replica {
         follower: Arc::clone(&opened.follower),
         keeper: Arc::clone(&opened.keeper),
+        sessions: Arc::clone(&opened.sessions),
         clock: Arc::clone(&parts.clock),
         log: parts.log_losses.clone(),
         certificates,
@@ -349,7 +354,12 @@ fn compose(
         audit: Arc::new(opened.store.clone()),
     };
     Ok(Http {
-        services: Services { issuer: issuer.clone(), directory: Arc::clone(&directory), minter },
+        services: Services {
+            issuer: issuer.clone(),
+            directory: Arc::clone(&directory),
+            minter,
+            sessions: Arc::clone(&opened.sessions),
+        },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
         admin,
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),

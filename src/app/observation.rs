@@ -8,11 +8,13 @@ use crate::http::Readiness;
 use crate::keys::{KeyKeeper, next_rotation};
 use crate::ports::Clock;
 use crate::telemetry::{Losses, Observation, Observed, Traces};
+use crate::tokens::session::{REFRESH_OUTCOMES, Sessions};
 
 /// A running replica, seen from inside.
 pub(super) struct Replica {
     pub(super) follower: Arc<Follower>,
     pub(super) keeper: Arc<KeyKeeper>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) log: Option<Losses>,
     pub(super) certificates: Vec<End>,
@@ -35,6 +37,7 @@ impl Observed for Replica {
             checks: self.follower.checks(),
             store: self.follower.store_state(),
             certificate_ends: self.certificates.iter().map(|end| (end.listener, end.at())).collect(),
+            refreshes: REFRESH_OUTCOMES.into_iter().zip(self.sessions.counts()).collect(),
             spans: self.traces.as_ref().map(|traces| traces.counts()),
             log_lines_dropped: self.log.as_ref().map_or(0, Losses::lines),
             ring,

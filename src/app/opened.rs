@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use super::credentials::CREDENTIALS_FILE;
 use super::files::{clear_leftovers, lock};
-use super::follower::Follower;
+use super::follower::{Follower, Kept};
 use super::host::host_name;
 use super::made::Made;
 use super::presence::Presence;
 use super::{Parts, StartError, master_key};
 use crate::audit::By;
 use crate::clients::Directory;
-use crate::config::Settings;
+use crate::config::{FOLLOW_BOUND, Settings};
 use crate::http::Cursors;
 use crate::issuer::Issuer;
-use crate::keys::{KeeperSettings, KeyKeeper, KeySpec, Policy};
+use crate::keys::{COMMIT_WITHIN, KeeperSettings, KeyKeeper, KeySpec, Policy};
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
+use crate::tokens::session::mac::{MacKeeper, MacPolicy};
+use crate::tokens::session::{RefreshPolicy, SessionRules, Sessions};
 
 /// For what an installation is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +37,12 @@ pub struct Opened {
     pub store: SqlStore,
     /// Its signing keys.
     pub keeper: Arc<KeyKeeper>,
+    /// The keys of its refresh tokens.
+    pub refresh_keys: Arc<MacKeeper>,
     /// Its clients and resources.
     pub directory: Arc<Directory>,
+    /// The sessions of people.
+    pub sessions: Arc<Sessions>,
     /// Who it is.
     pub issuer: Issuer,
     /// Where the pages of the admin API's lists go on.
@@ -103,36 +109,62 @@ impl Opened {
         // What changes from here on is followed; all that changed before is in what is read next.
         let head = store.changes_after(-1).await?.head;
         let shared = Arc::new(store.clone());
+        let (masters, by) = (Arc::new(masters), By::signet(host_name()));
         let keeper = Arc::new(KeyKeeper::new(
             Arc::clone(&shared) as _,
             Arc::clone(&parts.clock),
             Arc::clone(&parts.entropy),
-            masters,
+            Arc::clone(&masters),
             KeeperSettings {
                 policy: policy(settings),
                 ed25519_name: settings.keys.eddsa_name,
                 max_clock_skew: settings.clock.max_skew,
-                by: By::signet(host_name()),
+                by: by.clone(),
             },
+        ));
+        let refresh_keys = Arc::new(MacKeeper::new(
+            Arc::clone(&shared) as _,
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.entropy),
+            masters,
+            refresh_key_policy(settings),
+            by.clone(),
         ));
         if preparation != Preparation::Existing {
             keeper.sweep().await?;
+            refresh_keys.sweep().await?;
         }
         keeper.refresh().await?;
+        refresh_keys.refresh().await?;
+        let sessions = Arc::new(Sessions::new(
+            Arc::clone(&shared) as _,
+            Arc::clone(&shared) as _,
+            Arc::clone(refresh_keys.ring()),
+            Arc::clone(&parts.entropy),
+            issuer.clone(),
+            session_rules(settings),
+            by,
+        ));
+        sessions.follow().await?;
         let clock = Arc::clone(&parts.clock);
         let directory = Arc::new(Directory::new(Arc::clone(&shared) as _, shared, issuer.clone(), clock));
         directory.reload_resources().await?;
+        let kept = Kept {
+            keeper: Arc::clone(&keeper),
+            refresh_keys: Arc::clone(&refresh_keys),
+            directory: Arc::clone(&directory),
+            sessions: Arc::clone(&sessions),
+        };
         let follower = Follower::new(
             store.clone(),
-            Arc::clone(&keeper),
-            Arc::clone(&directory),
+            kept,
             Arc::clone(&parts.clock),
             settings.keys.algorithms.clone(),
             head,
             Presence::new(keeper.master_key_ids(), parts.clock.now()),
         );
         let (issuer, follower) = (issuer.clone(), Arc::new(follower));
-        Ok(Self { store, keeper, directory, issuer, cursors, follower, setting_up: None })
+        Ok(Self { store, keeper, refresh_keys, directory, sessions, issuer, cursors, follower, setting_up: None })
     }
 }
 
@@ -204,6 +236,23 @@ async fn prepare_schema(settings: &Settings, store: &SqlStore, preparation: Prep
         return Err(StartError::NotInitialised { database: database() });
     }
     Ok(())
+}
+
+/// How the keys of refresh tokens are kept, by the settings. A replica answers no refresh once its lease has ended: so
+/// all that may answer one know of a key that has been there for the lease.
+fn refresh_key_policy(settings: &Settings) -> MacPolicy {
+    let keys = &settings.keys;
+    MacPolicy {
+        rotate_every: keys.rotate_every,
+        lead: keys.lease + FOLLOW_BOUND + COMMIT_WITHIN + keys.skew,
+        longest_session: settings.sessions.lifetime,
+    }
+}
+
+/// How sessions are kept, by the settings.
+const fn session_rules(settings: &Settings) -> SessionRules {
+    let sessions = &settings.sessions;
+    SessionRules { idle: sessions.idle, lifetime: sessions.lifetime, refresh: RefreshPolicy { grace: sessions.grace } }
 }
 
 /// How keys are kept, by the settings.

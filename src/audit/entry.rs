@@ -104,6 +104,10 @@ acts! {
     ResourcesUpdate = "resources.update",
     /// A resource was removed.
     ResourcesDelete = "resources.delete",
+    /// Sessions were ended.
+    SessionsEnd = "sessions.end",
+    /// A refresh token that was replaced before was presented, and its session ended.
+    SessionsReuse = "sessions.reuse",
 }
 
 impl Act {

@@ -9,6 +9,7 @@ use crate::config::Faults;
 use crate::keys::KeeperError;
 use crate::ports::StoreError;
 use crate::telemetry::TelemetryError;
+use crate::tokens::session::mac::MacKeeperError;
 
 /// The exit codes, as `--help` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,9 @@ fn start_sentence(error: &StartError) -> String {
         StartError::Database { database, why } => {
             format!("the database {database} can't be used: {}", store_sentence(why))
         }
-        StartError::Store(error) | StartError::Keys(KeeperError::Store(error)) => store_sentence(error),
+        StartError::Store(error)
+        | StartError::Keys(KeeperError::Store(error))
+        | StartError::RefreshKeys(MacKeeperError::Store(error)) => store_sentence(error),
         StartError::File { path, why } => format!("{}: {}", path.display(), system_error::reason(why)),
         StartError::Listen { listener, address, why } => {
             format!("{listener} can't listen on {address}: {}", system_error::reason(why))
@@ -96,6 +99,15 @@ impl From<KeeperError> for Failure {
     }
 }
 
+impl From<MacKeeperError> for Failure {
+    fn from(error: MacKeeperError) -> Self {
+        match error {
+            MacKeeperError::Store(error) => Self::Store(error),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// A refusal in the words of `why`.
     pub(super) fn refused(why: impl ToString) -> Self {
@@ -110,7 +122,8 @@ impl Failure {
             | Self::Start(
                 StartError::Store(StoreError::Unavailable(_))
                 | StartError::Database { why: StoreError::Unavailable(_), .. }
-                | StartError::Keys(KeeperError::Store(StoreError::Unavailable(_))),
+                | StartError::Keys(KeeperError::Store(StoreError::Unavailable(_)))
+                | StartError::RefreshKeys(MacKeeperError::Store(StoreError::Unavailable(_))),
             ) => Exit::Unavailable,
             _ => Exit::Refused,
         }

@@ -72,7 +72,7 @@ async fn reseal(context: &Context, opened: &Opened) -> Result<(), Failure> {
         let begun = context.by().entry(Act::KeysReseal, "", json!({ "step": "begun", "from": from, "to": next }));
         store.record_master_key(&next, &begun).await?;
     }
-    let keys = keeper.reseal(&next).await?;
+    let keys = keeper.reseal(&next).await? + opened.refresh_keys.reseal(&next).await?;
     let mut rows = 0;
     let mut progress = Progress::new("audit rows", context.output.is_json());
     loop {

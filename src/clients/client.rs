@@ -57,16 +57,19 @@ impl fmt::Debug for ClientId {
 pub enum GrantType {
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
+    /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6).
+    RefreshToken,
 }
 
 impl GrantType {
     /// Every grant that works.
-    pub const ALL: [Self; 1] = [Self::ClientCredentials];
+    pub const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
         }
     }
 

@@ -26,6 +26,7 @@ use signet_verify::Algorithm;
 pub use self::duration::{parse as parse_span, write as write_span};
 pub use self::entry::Entry;
 pub use self::fault::{Fault, Faults, Source};
+pub use self::rules::FOLLOW_BOUND;
 pub use self::show::{reference, show, show_json};
 pub use self::value::BindAddress;
 use crate::issuer::Issuer;
@@ -165,6 +166,19 @@ section! {
 }
 
 section! {
+    /// Sessions of people, and the refresh tokens that prolong them.
+    pub struct SessionsSettings at "sessions." {
+        /// For how long a session may lie unused.
+        idle: Duration = fixed("14d").within("1m", "400d");
+        /// For how long a session may live, however much it is used. Changing it concerns sessions that begin later.
+        lifetime: Duration = fixed("90d").within("1m", "400d");
+        /// For how long after a refresh token was replaced it is answered with its successor again, so that lost answers
+        /// and several tabs sign nobody out; for so long its successor is not replaced. 0 switches that off.
+        grace: Duration = fixed("10s").within("0s", "2m");
+    }
+}
+
+section! {
     /// How clients prove who they are.
     pub struct ClientsSettings at "clients." {
         /// The longest life of an assertion (`private_key_jwt`) that is accepted.
@@ -219,6 +233,8 @@ pub struct Settings {
     pub keys: KeysSettings,
     /// `tokens.*`
     pub tokens: TokensSettings,
+    /// `sessions.*`
+    pub sessions: SessionsSettings,
     /// `clients.*`
     pub clients: ClientsSettings,
     /// `telemetry.*`
@@ -229,7 +245,7 @@ pub struct Settings {
 type Group = (&'static [&'static str], &'static [Setting]);
 
 /// The table of settings, by section.
-const SECTIONS: [Group; 9] = [
+const SECTIONS: [Group; 10] = [
     (RootSettings::DOC, RootSettings::TABLE),
     (PublicSettings::DOC, PublicSettings::TABLE),
     (AdminSettings::DOC, AdminSettings::TABLE),
@@ -237,6 +253,7 @@ const SECTIONS: [Group; 9] = [
     (ClockSettings::DOC, ClockSettings::TABLE),
     (KeysSettings::DOC, KeysSettings::TABLE),
     (TokensSettings::DOC, TokensSettings::TABLE),
+    (SessionsSettings::DOC, SessionsSettings::TABLE),
     (ClientsSettings::DOC, ClientsSettings::TABLE),
     (TelemetrySettings::DOC, TelemetrySettings::TABLE),
 ];
@@ -288,6 +305,7 @@ impl Settings {
         let clock = ClockSettings::read(reader);
         let keys = KeysSettings::read(reader);
         let tokens = TokensSettings::read(reader);
+        let sessions = SessionsSettings::read(reader);
         let clients = ClientsSettings::read(reader);
         let telemetry = TelemetrySettings::read(reader);
         let issuer = rules::issuer(reader);
@@ -303,6 +321,7 @@ impl Settings {
             clock: clock?,
             keys: keys?,
             tokens: tokens?,
+            sessions: sessions?,
             clients: clients?,
             telemetry: telemetry?,
         })

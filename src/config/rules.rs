@@ -16,7 +16,7 @@ use crate::secret::{MasterKey, SecretError, SecretText};
 use crate::telemetry::parse_headers;
 
 /// Within what time a replica sees what another process changed.
-pub(super) const FOLLOW_BOUND: Duration = Duration::from_secs(2);
+pub const FOLLOW_BOUND: Duration = Duration::from_secs(2);
 
 /// The issuer of a listener that nobody named one for: the way to it from this machine. Nothing for a listener on an
 /// address that others use, as only the operator knows its name.

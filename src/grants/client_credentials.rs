@@ -38,18 +38,21 @@ fn handle(
         None => default_resource(services, client, requested.as_ref())?,
     };
     let scope = granted(client, &resource, requested)?;
-    let token = services.minter.mint(&TokenRequest { client, resource: &resource, scope: scope.as_str() }, now)?;
+    let token = services
+        .minter
+        .mint(&TokenRequest { client, person: None, resource: &resource, scope: scope.as_str() }, now)?;
     Ok(TokenAnswer {
         access_token: token.compact,
         expires_in: token.lifetime.as_secs(),
         scope: scope.into(),
+        refresh_token: None,
         algorithm: token.algorithm,
     })
 }
 
 /// The one `resource` asked for, if any. Several are refused: a token that two services accept is a token that each of
 /// them can use at the other ([RFC 9700 §2.3](https://www.rfc-editor.org/rfc/rfc9700#section-2.3)).
-fn single<'a>(parameters: &'a Parameters<'_>) -> Result<Option<&'a str>, GrantError> {
+pub(super) fn single<'a>(parameters: &'a Parameters<'_>) -> Result<Option<&'a str>, GrantError> {
     let mut asked = parameters.all("resource");
     let first = asked.next();
     if asked.next().is_some() {

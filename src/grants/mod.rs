@@ -5,6 +5,7 @@
 
 mod client_credentials;
 mod parameters;
+mod refresh_token;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use signet_verify::Algorithm;
 use crate::clients::{AuthenticatedClient, Directory, GrantType};
 use crate::issuer::Issuer;
 use crate::ports::{StoreError, Timestamp};
+use crate::secret::SecretText;
+use crate::tokens::session::{RefreshError, RefreshRefusal, SessionError, Sessions};
 use crate::tokens::{MintError, Minter};
 
 pub use parameters::{ParameterError, Parameters, decode};
@@ -26,6 +29,8 @@ pub struct Services {
     pub directory: Arc<Directory>,
     /// Makes tokens.
     pub minter: Minter,
+    /// The sessions of people.
+    pub sessions: Arc<Sessions>,
 }
 
 /// What a grant gives.
@@ -36,6 +41,8 @@ pub struct TokenAnswer {
     pub expires_in: u64,
     /// What it allows, space-separated.
     pub scope: String,
+    /// A new refresh token, where there is one to be given.
+    pub refresh_token: Option<SecretText>,
     /// What signed the access token.
     pub algorithm: Algorithm,
 }
@@ -44,9 +51,15 @@ pub struct TokenAnswer {
 /// caller: fixed, and free of what was sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GrantError {
+    /// A parameter is missing.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
     /// The client may not use this grant.
     #[error("the client may not use this grant")]
     UnauthorizedClient,
+    /// What the grant stands on is no good: which of the many reasons it is, callers do not learn.
+    #[error("the refresh token is invalid, expired, or another client's")]
+    InvalidGrant(RefreshRefusal),
     /// The scope is malformed, unknown, or more than the client may get.
     #[error("{0}")]
     InvalidScope(&'static str),
@@ -57,9 +70,22 @@ pub enum GrantError {
     /// No token can be signed now.
     #[error("no token can be signed now")]
     Minting(#[from] MintError),
+    /// No refresh token can be made now.
+    #[error("no refresh token can be made now")]
+    NoRefreshKey,
     /// A store failed.
     #[error("a store can't be reached")]
     Store(#[from] StoreError),
+}
+
+impl From<RefreshError> for GrantError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Refused(refusal) => Self::InvalidGrant(refusal),
+            RefreshError::Session(SessionError::Store(error)) => Self::Store(error),
+            RefreshError::Session(SessionError::NoKey) => Self::NoRefreshKey,
+        }
+    }
 }
 
 /// The future of a grant's answer.
@@ -79,7 +105,7 @@ pub struct Grant {
 }
 
 /// Every grant that works; the metadata lists these.
-pub static GRANTS: [Grant; 1] = [client_credentials::GRANT];
+pub static GRANTS: [Grant; 2] = [client_credentials::GRANT, refresh_token::GRANT];
 
 /// The grant of that `grant_type`.
 pub fn find(name: &str) -> Option<&'static Grant> {

@@ -25,9 +25,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
 
 /// Every code with which a token request may be refused.
-pub const OAUTH_ERRORS: [&str; 8] = [
+pub const OAUTH_ERRORS: [&str; 9] = [
     "invalid_request",
     "invalid_client",
+    "invalid_grant",
     "unsupported_grant_type",
     "unauthorized_client",
     "invalid_scope",
@@ -121,6 +122,9 @@ impl OAuthError {
             }
             Self::Authentication(AuthenticationError::Store(error)) => Told::store(error),
             Self::Grant(error) => match error {
+                GrantError::InvalidRequest(why) => Told::new("invalid_request", bad, *why),
+                GrantError::InvalidGrant(why) => Told::new("invalid_grant", bad, error.to_string()).because(why),
+                GrantError::NoRefreshKey => Told::unavailable(error),
                 GrantError::UnauthorizedClient => Told::new("unauthorized_client", bad, error.to_string()),
                 GrantError::InvalidScope(why) => Told::new("invalid_scope", bad, *why),
                 GrantError::InvalidTarget(why) => Told::new("invalid_target", bad, *why),

@@ -120,7 +120,7 @@ pub struct KeyKeeper {
     store: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    masters: MasterKeys,
+    masters: Arc<MasterKeys>,
     settings: KeeperSettings,
     ring: Arc<KeyRing>,
     /// When the sweep has something to do next, in milliseconds: before that the store is left alone.
@@ -138,7 +138,7 @@ impl KeyKeeper {
         store: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        masters: MasterKeys,
+        masters: Arc<MasterKeys>,
         settings: KeeperSettings,
     ) -> Self {
         let ring = Arc::new(KeyRing::new(&settings.policy));

@@ -62,7 +62,7 @@ impl Setting {
             by: By::signet("test"),
         };
         let master = MasterKey::parse(&self.master).unwrap();
-        KeyKeeper::new(self.store.clone(), clock, entropy, master.into(), settings)
+        KeyKeeper::new(self.store.clone(), clock, entropy, Arc::new(master.into()), settings)
     }
 
     pub(super) fn signs(&self, keeper: &KeyKeeper, algorithm: Algorithm) -> String {

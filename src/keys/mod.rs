@@ -54,7 +54,7 @@ mod keeper_acts_tests;
 #[cfg(test)]
 mod keeper_tests;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 #[cfg(test)]
 mod pem_fixtures;
 #[cfg(test)]

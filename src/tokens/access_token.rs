@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signet_verify::{Algorithm, jws};
+use uuid::Uuid;
 
 use super::json;
+use super::session::{Amr, Session, SessionId};
 use crate::clients::{Client, Resource};
 use crate::issuer::Issuer;
 use crate::keys::{KeyRing, NotSigning, SigningError};
@@ -15,11 +17,41 @@ use crate::ports::{Timestamp, unique_id};
 /// ([RFC 9700 §4.15](https://www.rfc-editor.org/rfc/rfc9700#section-4.15)).
 pub const CLIENT_SUBJECT: &str = "client:";
 
+/// The class of an authentication by a password alone: one factor, as of
+/// [NIST SP 800-63B §2.1](https://pages.nist.gov/800-63-4/sp800-63b.html).
+const ACR_ONE_FACTOR: &str = "aal1";
+
+/// The person that a token speaks for
+/// ([RFC 9068 §2.2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.1)).
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// The subject.
+    pub user: Uuid,
+    /// By which session.
+    pub session: SessionId,
+    /// When the person was authenticated.
+    pub auth_time: Timestamp,
+    /// How.
+    pub amr: &'a [Amr],
+    /// The session's end, which no token of it outlives.
+    pub until: Timestamp,
+}
+
+impl<'a> Person<'a> {
+    /// The person of that session.
+    pub fn of(session: &'a Session) -> Self {
+        let Session { user, id, auth_time, amr, expires_at, .. } = session;
+        Self { user: *user, session: *id, auth_time: *auth_time, amr, until: *expires_at }
+    }
+}
+
 /// What a token is asked for.
 #[derive(Debug)]
 pub struct TokenRequest<'a> {
-    /// Who asks, and is the subject.
+    /// Who asks, and is the subject where no person is.
     pub client: &'a Client,
+    /// For whom; `None` for a client's own use.
+    pub person: Option<Person<'a>>,
     /// Whom the token is for.
     pub resource: &'a Resource,
     /// What it allows, space-separated; empty for a resource without scopes.
@@ -73,11 +105,19 @@ impl Minter {
         json::text(&mut beginning, issuer.as_str());
         json::name(&mut beginning, "sub");
         beginning.push(b'"');
-        beginning.extend_from_slice(CLIENT_SUBJECT.as_bytes());
         Self { issuer, beginning, ring, default_lifetime, default_algorithm }
     }
 
-    /// Signs an access token for a client's own use, issued at `now`.
+    /// Whether a token for a resource that wants nothing of its own can be signed at `now`: to be asked before a refresh
+    /// token is used up for one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, now: Timestamp) -> Result<(), MintError> {
+        Ok(self.ring.signer(self.default_algorithm, now).map(drop)?)
+    }
+
+    /// Signs an access token, issued at `now`.
     ///
     /// `now` decides the lease of the keys and is the token's `iat` alike: so however long the process is stopped in
     /// between, the token expires before its key leaves the JWKS.
@@ -88,6 +128,8 @@ impl Minter {
         if lifetime > key.longest_lifetime() {
             return Err(MintError::TooLong { wanted: lifetime, longest: key.longest_lifetime() });
         }
+        let left = request.person.map_or(lifetime, |person| Duration::from_secs(person.until.since(now).as_secs()));
+        let lifetime = lifetime.min(left);
         let claims = self.claims(request, lifetime, now);
         let compact = jws::encode(key.access_token_header(), &claims, |input| key.sign(input))?;
         Ok(AccessToken { compact, lifetime, algorithm })
@@ -99,8 +141,15 @@ impl Minter {
         let issued_at = now.secs();
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(&self.beginning);
-        // A client identifier is made of unreserved characters: nothing in it needs escaping.
-        out.extend_from_slice(id.as_bytes());
+        let mut uuid = Uuid::encode_buffer();
+        match &request.person {
+            None => {
+                out.extend_from_slice(CLIENT_SUBJECT.as_bytes());
+                // A client identifier is made of unreserved characters: nothing in it needs escaping.
+                out.extend_from_slice(id.as_bytes());
+            }
+            Some(person) => out.extend_from_slice(person.user.as_hyphenated().encode_lower(&mut uuid).as_bytes()),
+        }
         out.push(b'"');
         json::name(&mut out, "aud");
         json::text(&mut out, &request.resource.id.audience(&self.issuer));
@@ -109,15 +158,36 @@ impl Minter {
         json::name(&mut out, "iat");
         json::number(&mut out, issued_at);
         json::name(&mut out, "jti");
-        let mut jti = uuid::Uuid::encode_buffer();
-        json::text(&mut out, unique_id(now).as_hyphenated().encode_lower(&mut jti));
+        json::text(&mut out, unique_id(now).as_hyphenated().encode_lower(&mut uuid));
         json::name(&mut out, "client_id");
         json::text(&mut out, id);
         if !request.scope.is_empty() {
             json::name(&mut out, "scope");
             json::text(&mut out, request.scope);
         }
+        if let Some(person) = &request.person {
+            claims_of(person, &mut out);
+        }
         out.push(b'}');
         out
     }
+}
+
+/// When and how the person was authenticated, and by which session.
+fn claims_of(person: &Person<'_>, out: &mut Vec<u8>) {
+    json::name(out, "sid");
+    json::text(out, &person.session.to_string());
+    json::name(out, "auth_time");
+    json::number(out, person.auth_time.secs());
+    json::name(out, "acr");
+    json::text(out, ACR_ONE_FACTOR);
+    json::name(out, "amr");
+    out.push(b'[');
+    for (place, amr) in person.amr.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        json::text(out, amr.name());
+    }
+    out.push(b']');
 }

@@ -5,6 +5,8 @@
 
 mod access_token;
 mod json;
+pub mod revocation;
 pub mod session;
+mod sid;
 
-pub use access_token::{AccessToken, CLIENT_SUBJECT, MintError, Minter, TokenRequest};
+pub use access_token::{AccessToken, CLIENT_SUBJECT, MintError, Minter, Person, TokenRequest};

@@ -19,6 +19,7 @@ mod papers;
 mod pooler;
 mod postgres;
 mod raw;
+mod refresh;
 mod replay;
 mod rotation;
 mod signer;

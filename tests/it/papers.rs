@@ -149,8 +149,14 @@ fn every_code_of_a_problem_is_on_paper_with_its_status_and_no_other() {
             codes.concat()
         })
         .collect();
-    let of_tokens_alone =
-        ["invalid_client", "unsupported_grant_type", "unauthorized_client", "invalid_scope", "invalid_target"];
+    let of_tokens_alone = [
+        "invalid_client",
+        "invalid_grant",
+        "unsupported_grant_type",
+        "unauthorized_client",
+        "invalid_scope",
+        "invalid_target",
+    ];
     let of_tokens_alone = of_tokens_alone.into_iter().map(str::to_owned).collect();
     assert_eq!(told, &built - &of_tokens_alone);
 }

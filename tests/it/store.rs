@@ -7,13 +7,16 @@ mod backup;
 mod changes;
 mod clients;
 mod founding;
+mod journal;
 mod keys;
+mod mac_keys;
 mod marks;
 mod outage;
 mod replicas;
 mod reseal;
 mod resources;
 mod schema;
+mod sessions;
 mod text;
 
 use std::path::{Path, PathBuf};

@@ -81,7 +81,7 @@ fn require_form(head: &RequestHead) -> Result<(), OAuthError> {
 /// On the wire ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)). Written by hand: a token is made of
 /// characters that need no escaping, and it is what most of the bytes are.
 fn success(token: &TokenAnswer) -> Answer {
-    let mut body = Vec::with_capacity(token.access_token.len() + token.scope.len() + 96);
+    let mut body = Vec::with_capacity(token.access_token.len() + token.scope.len() + 208);
     body.extend_from_slice(b"{\"access_token\":\"");
     body.extend_from_slice(token.access_token.as_bytes());
     body.extend_from_slice(b"\",\"token_type\":\"Bearer\",\"expires_in\":");
@@ -90,6 +90,11 @@ fn success(token: &TokenAnswer) -> Answer {
         // Nor has a scope anything to escape: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
         body.extend_from_slice(b",\"scope\":\"");
         body.extend_from_slice(token.scope.as_bytes());
+        body.push(b'"');
+    }
+    if let Some(refresh_token) = &token.refresh_token {
+        body.extend_from_slice(b",\"refresh_token\":\"");
+        body.extend_from_slice(refresh_token.expose().as_bytes());
         body.push(b'"');
     }
     body.push(b'}');

@@ -6,10 +6,10 @@ use std::hash::Hash;
 use std::rc::Rc;
 
 /// What may happen next, and to what it leads.
-pub(super) type Followers<W> = Vec<(<W as World>::Step, <W as World>::State)>;
+pub(crate) type Followers<W> = Vec<(<W as World>::Step, <W as World>::State)>;
 
 /// What can be explored.
-pub(super) trait World: Sized {
+pub(crate) trait World: Sized {
     type State: Clone + Eq + Hash + fmt::Debug;
     type Step: Copy + fmt::Debug;
 
@@ -20,15 +20,15 @@ pub(super) trait World: Sized {
 }
 
 /// What was seen.
-pub(super) struct Explored {
-    pub(super) states: usize,
-    pub(super) steps: usize,
+pub(crate) struct Explored {
+    pub(crate) states: usize,
+    pub(crate) steps: usize,
     /// How many steps lead to the farthest.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// Whether that was all.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
     /// The way to the first state that breaks a promise, and which one.
-    pub(super) broken: Option<String>,
+    pub(crate) broken: Option<String>,
 }
 
 struct Seen<W: World> {
@@ -64,7 +64,7 @@ impl<W: World> Seen<W> {
 }
 
 /// Explores from `start` until all is seen, a promise is broken, or `most` states are.
-pub(super) fn explore<W: World>(world: &W, start: W::State, most: usize) -> Explored {
+pub(crate) fn explore<W: World>(world: &W, start: W::State, most: usize) -> Explored {
     let mut seen = Seen::<W> { states: vec![], from: vec![], depth: vec![], known: HashMap::new() };
     let (mut steps, mut next) = (0, 0);
     let mut broken = world.broken(&start);

@@ -20,7 +20,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod check;
+pub(crate) mod check;
 mod real;
 mod state;
 mod steps;

@@ -8,6 +8,7 @@ use crate::ports::{StoreError, Timestamp};
 pub(super) const KEYS: &str = "keys";
 pub(super) const CLIENT: &str = "client";
 pub(super) const RESOURCES: &str = "resources";
+pub(super) const REVOCATIONS: &str = "revocations";
 
 /// How long a change can be followed. A replica that was away for longer reads everything anew.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -22,6 +23,8 @@ pub enum Change {
     Client(String),
     /// Some resource.
     Resources,
+    /// The journal of revocations has grown.
+    Revocations,
 }
 
 /// The changes after a number.
@@ -79,14 +82,16 @@ impl SqlStore {
         }
     }
 
-    /// Removes what is no longer needed at `now`: old changes, marks of assertions that have
-    /// expired, replicas that are gone.
+    /// Removes what is no longer needed at `now`: old changes, marks of assertions that have expired, replicas that are
+    /// gone, sessions that have ended, revocations that hit nothing any more.
     pub async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.bounded(async {
             for (sql, moment) in [
                 ("DELETE FROM changes WHERE changed_at < $1", now.minus(KEPT)),
                 ("DELETE FROM replay_marks WHERE until < $1", now),
                 ("DELETE FROM replicas WHERE seen_at < $1", now.minus(KEPT)),
+                ("DELETE FROM sessions WHERE ends_at <= $1", now),
+                ("DELETE FROM revocations WHERE until < $1", now),
             ] {
                 on_pool!(self, |pool| sqlx::query(sql).bind(moment.millis()).execute(pool).await.map(drop))
                     .map_err(store_error)?;
@@ -103,6 +108,7 @@ fn change((topic, subject): (String, String)) -> Option<Change> {
         KEYS => Some(Change::Keys(subject)),
         CLIENT => Some(Change::Client(subject)),
         RESOURCES => Some(Change::Resources),
+        REVOCATIONS => Some(Change::Revocations),
         _ => None,
     }
 }

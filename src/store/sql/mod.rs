@@ -10,6 +10,7 @@ mod changes;
 mod clients;
 mod connect;
 mod error;
+mod journal;
 mod keys;
 mod listen;
 mod mac_keys;
@@ -18,6 +19,7 @@ mod replicas;
 mod reseal;
 mod resources;
 mod schema;
+mod sessions;
 mod url;
 mod usage;
 

@@ -36,6 +36,8 @@ pub struct Observation {
     pub store: StoreState,
     /// When the TLS certificates of the listeners end, by listener.
     pub certificate_ends: Vec<(&'static str, Timestamp)>,
+    /// How often presenting a refresh token came out in which way.
+    pub refreshes: Vec<(&'static str, u64)>,
     /// What became of spans, where they are sent to a collector.
     pub spans: Option<SpanCounts>,
     /// Lines that the log had no room for.
@@ -85,6 +87,12 @@ pub(super) fn collect(families: &mut Families, observation: &Observation) {
         "Until the certificate that a listener presents ends, by listener; below zero clients refuse it.",
         &["listener"],
         observation.certificate_ends.iter().map(|(listener, end)| ([*listener], seconds(*end, observation.now))),
+    );
+    families.counters(
+        "signet_refreshes_total",
+        "Refresh tokens presented, by what was decided.",
+        &["decision"],
+        observation.refreshes.iter().map(|(decision, count)| ([*decision], *count as f64)),
     );
     if let Some(spans) = observation.spans {
         families.counter(

@@ -5,8 +5,10 @@
 
 mod decide;
 mod encoding;
+mod ended;
 pub mod mac;
 mod record;
+mod service;
 mod store;
 mod token;
 
@@ -15,8 +17,13 @@ pub use encoding::{EncodingError, decode, encode};
 pub use record::{
     AddressPrefix, Amr, ClientBinding, Delivery, DeviceLabel, Motion, Presenter, Rotation, Session, SessionGrant,
 };
+pub use service::{
+    Beginning, REFRESH_OUTCOMES, RefreshError, RefreshRefusal, Refreshed, SessionError, SessionRules, Sessions,
+};
 pub use store::{Presented, SessionPage, SessionStore, Swapped};
 pub use token::{Generation, MacKeyId, REFRESH_TOKEN_PREFIX, RefreshToken, SessionId, SessionSecret, TokenFault};
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod model;

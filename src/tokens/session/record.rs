@@ -10,7 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::token::{Generation, MacKeyId, SessionId};
-use crate::clients::{ClientId, ResourceId, ScopeSet};
+use crate::clients::{Client, ClientAuthentication, ClientId, ResourceId, ScopeSet};
 use crate::ports::Timestamp;
 
 /// How the client proved who it is when the session began, and must whenever it is used.
@@ -20,6 +20,15 @@ pub enum ClientBinding {
     Public,
     /// By its secret or a key of its own.
     Confidential,
+}
+
+impl ClientBinding {
+    /// How `client` proves who it is, once it was authenticated.
+    pub const fn of(client: &Client) -> Self {
+        match client.authentication {
+            ClientAuthentication::Secret { .. } | ClientAuthentication::PrivateKeyJwt { .. } => Self::Confidential,
+        }
+    }
 }
 
 /// Who presents a refresh token.

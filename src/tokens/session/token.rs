@@ -13,6 +13,8 @@ use crate::issuer::Issuer;
 use crate::ports::Entropy;
 use crate::secret::{MacKey, SecretText, sha256};
 
+pub use crate::tokens::sid::SessionId;
+
 /// What every refresh token begins with, so that scanners of public code find a leaked one.
 pub const REFRESH_TOKEN_PREFIX: &str = "srt_";
 
@@ -43,51 +45,13 @@ impl SessionSecret {
         let sum = sha256(&labelled);
         let mut id = [0; SessionId::LEN];
         id.copy_from_slice(&sum[..SessionId::LEN]);
-        SessionId(id)
+        SessionId::from_bytes(id)
     }
 }
 
 impl fmt::Debug for SessionSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionSecret(..)")
-    }
-}
-
-/// The name of a session, `sid`: the first 128 bits of a labelled SHA-256 of its secret. It opens nothing. Its order is
-/// that of its bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId([u8; Self::LEN]);
-
-impl SessionId {
-    /// How many bytes it has.
-    pub const LEN: usize = 16;
-
-    /// One that was stored.
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
-    }
-
-    /// As it is stored.
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
-    }
-
-    /// Reads the 22 characters of base64url that it is told by; `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
-        base64url::decode_array(text).ok().map(Self)
-    }
-}
-
-/// 22 characters of base64url: the claim `sid`.
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64url::encode(self.0))
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionId({self})")
     }
 }
 

@@ -8,9 +8,9 @@ fn what_was_done_is_listed_with_who_did_it() {
     home.run(&["resources", "create", "https://orders.example", "--scope", "read"]).ok();
     let listed = home.json(&["audit", "list"]);
     let acts: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| item["act"].as_str().unwrap()).collect();
-    assert_eq!(acts, ["resources.create", "installation.init", "keys.sweep"]);
+    assert_eq!(acts, ["resources.create", "installation.init", "keys.sweep", "keys.sweep"]);
     let newest = &listed["items"][0];
-    assert_eq!((&newest["subject"], &newest["number"]), (&"https://orders.example".into(), &3.into()));
+    assert_eq!((&newest["subject"], &newest["number"]), (&"https://orders.example".into(), &4.into()));
     assert_eq!(newest["actor_kind"], "operator", "{newest}");
     assert_eq!(newest["detail"]["resource"]["scopes"][0], "read");
     let table = home.run(&["audit", "list", "--act", "resources.create"]).ok().out;
@@ -25,7 +25,7 @@ fn a_log_that_nobody_touched_holds_and_a_changed_one_does_not() {
     let home = Home::initialised();
     let head = home.run(&["audit", "head"]).ok().out;
     let held = home.changes_nothing(&["audit", "verify", "--head", head.trim()]).ok().out;
-    assert!(held.contains("holds: 2 rows") && held.contains(head.trim()), "{held}");
+    assert!(held.contains("holds: 3 rows") && held.contains(head.trim()), "{held}");
     sql(&home.path("data/signet.db"), &["UPDATE audit_log SET origin = 'elsewhere' WHERE number = 1"]);
     let ran = home.run(&["audit", "verify"]);
     assert_eq!(ran.code, 1);
@@ -44,11 +44,11 @@ fn a_tail_that_was_cut_is_found_by_the_head_that_was_kept() {
     sql(
         &home.path("data/signet.db"),
         &[
-            "DELETE FROM audit_log WHERE number = 3",
-            "UPDATE audit_head SET number = 2, hash = (SELECT hash FROM audit_log WHERE number = 2)",
+            "DELETE FROM audit_log WHERE number = 4",
+            "UPDATE audit_head SET number = 3, hash = (SELECT hash FROM audit_log WHERE number = 3)",
         ],
     );
     home.run(&["audit", "verify"]).ok();
     let ran = home.run(&["audit", "verify", "--head", head.trim()]);
-    assert!(ran.code == 1 && ran.out.contains("noted head 3:"), "{}{}", ran.out, ran.err);
+    assert!(ran.code == 1 && ran.out.contains("noted head 4:"), "{}{}", ran.out, ran.err);
 }

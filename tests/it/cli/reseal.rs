@@ -23,10 +23,10 @@ fn another_master_key_takes_the_place_of_the_one_in_use() {
     home.changes_nothing(&["keys", "reseal", "--generate", "keys/next.key"]).refused(1, &["next.key"]);
     let head = home.run(&["audit", "head"]).ok().out;
     let done = reseal(&home).json();
-    // The two rows of the first start, and the one that tells of this beginning is new already.
+    // The three rows of the first start, and the one that tells of this beginning is new already.
     assert_eq!(
         (&done["master_key_id"], &done["keys"], &done["audit_rows"]),
-        (&next.as_str().into(), &4.into(), &2.into())
+        (&next.as_str().into(), &5.into(), &3.into())
     );
     // Again: nothing is left.
     let again = reseal(&home).json();

@@ -138,13 +138,13 @@ async fn every_method_algorithm_and_grant_in_the_metadata_works_and_no_other() {
     }
 
     let grants = listed("grant_types_supported");
-    assert_eq!(grants, ["client_credentials"]);
+    assert_eq!(grants, ["client_credentials", "refresh_token"]);
     let secret = world.client("granted", access(json!({}))).await;
     for grant in [
         "authorization_code",
         "implicit",
         "password",
-        "refresh_token",
+        "Refresh_Token",
         "Client_Credentials",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:device_code",

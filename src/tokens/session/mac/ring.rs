@@ -42,6 +42,16 @@ impl MacRing {
         self.0.load_full()
     }
 
+    /// Keys of these names, one of which makes tokens; each is what its name says.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, ids: &[u32], active: u32) {
+        let key = |id: &u32| {
+            let secret = crate::secret::SecretBytes::new(id.to_be_bytes().repeat(8));
+            (MacKeyId(*id), MacKey::new(&secret))
+        };
+        self.replace(MacKeys::new(Some(MacKeyId(active)), ids.iter().map(key).collect()));
+    }
+
     pub(super) fn replace(&self, keys: MacKeys) {
         self.0.store(Arc::new(keys));
     }

@@ -1,0 +1,85 @@
+//! The journal of revocations.
+
+use async_trait::async_trait;
+
+use super::changes::REVOCATIONS;
+use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, read_rows, store_error};
+use crate::audit::Entry;
+use crate::ports::{StoreError, Timestamp, unique_id};
+use crate::tokens::revocation::{JournalPage, Revocation, RevocationJournal, Revoked, Revoking};
+
+/// Whoever is first names the epoch.
+const MOVE_HEAD: &str = "UPDATE revocation_head SET number = number + $1, \
+                         epoch = CASE WHEN epoch = '' THEN $2 ELSE epoch END WHERE one = 1 RETURNING number";
+const HEAD: &str = "SELECT epoch, number FROM revocation_head WHERE one = 1";
+const APPEND: &str = "INSERT INTO revocations (number, kind, value, at, until, why) VALUES ($1, $2, $3, $4, $5, $6)";
+const READ: &str = "SELECT CAST(number AS TEXT) AS row_key, number, kind, value, until FROM revocations \
+                    WHERE number > $1 ORDER BY number LIMIT $2";
+
+#[derive(sqlx::FromRow)]
+struct RevocationRow {
+    number: i64,
+    kind: String,
+    value: String,
+    until: i64,
+}
+
+impl From<RevocationRow> for Option<Revoking> {
+    fn from(row: RevocationRow) -> Self {
+        let what = Revoked::parse(&row.kind, &row.value)?;
+        Some(Revoking { number: row.number, what, until: Timestamp::from_millis(row.until) })
+    }
+}
+
+#[async_trait]
+impl RevocationJournal for SqlStore {
+    async fn revoke(&self, revocations: &[Revocation], entry: &Entry) -> Result<i64, StoreError> {
+        self.bounded(async {
+            let now = self.now().await?;
+            let count = i64::try_from(revocations.len()).unwrap_or(i64::MAX);
+            let epoch = unique_id(now).simple().to_string();
+            let (head, row) = in_write!(self, |tx| {
+                note_change!(tx, now, REVOCATIONS, "");
+                let (head,): (i64,) = sqlx::query_as(MOVE_HEAD)
+                    .bind(count)
+                    .bind(&epoch)
+                    .fetch_one(&mut *tx)
+                    .await
+                    .map_err(store_error)?;
+                if revocations.is_empty() {
+                    return Ok(head);
+                }
+                for (number, revocation) in (head - count + 1..).zip(revocations) {
+                    sqlx::query(APPEND)
+                        .bind(number)
+                        .bind(revocation.what.kind())
+                        .bind(revocation.what.value())
+                        .bind(now.millis())
+                        .bind(revocation.until.millis())
+                        .bind(revocation.why.name())
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(store_error)?;
+                }
+                (head, append_audit!(tx, self, now, entry))
+            });
+            self.appended(&row);
+            Ok(head)
+        })
+        .await
+    }
+
+    async fn revocations_after(&self, number: i64, limit: u32) -> Result<JournalPage, StoreError> {
+        self.bounded(async {
+            let ((epoch, head), rows): ((String, i64), Vec<RevocationRow>) = in_snapshot!(self, |tx| {
+                let head = sqlx::query_as(HEAD).fetch_one(&mut *tx).await.map_err(store_error)?;
+                let rows = sqlx::query(READ).bind(number).bind(i64::from(limit)).fetch_all(&mut *tx).await;
+                (head, read_rows(&rows.map_err(store_error)?, "revocation")?)
+            });
+            let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
+            let told = rows.last().filter(|_| full).map_or(head, |last| last.number);
+            Ok(JournalPage { epoch, head, entries: rows.into_iter().filter_map(Into::into).collect(), told })
+        })
+        .await
+    }
+}
