@@ -8,6 +8,7 @@
 //! - [`audit`]: what was done
 //! - [`keys`]: which key signs
 //! - [`clients`]: who asks, and for what
+//! - [`users`]: for whom
 //! - [`tokens`]: what we issue
 //! - [`grants`]: by what right
 //! - [`store`]: where it is kept
@@ -32,3 +33,4 @@ pub mod secret;
 pub mod store;
 pub mod telemetry;
 pub mod tokens;
+pub mod users;

@@ -213,6 +213,7 @@ impl Row {
         Some(match self.actor_kind.as_str() {
             "signet" => Actor::Signet,
             "client" => Actor::Client(self.actor.clone()),
+            "user" => Actor::User(self.actor.clone()),
             "operator" => Actor::Operator(self.actor.clone()),
             _ => return None,
         })

@@ -14,6 +14,8 @@ pub enum Actor {
     Signet,
     /// A client, by a token of the admin API.
     Client(String),
+    /// A person, on their own account.
+    User(String),
     /// A person or program with a shell on the machine of the stores: the break-glass way past the API.
     Operator(String),
 }
@@ -24,6 +26,7 @@ impl Actor {
         match self {
             Self::Signet => "signet",
             Self::Client(_) => "client",
+            Self::User(_) => "user",
             Self::Operator(_) => "operator",
         }
     }
@@ -32,7 +35,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Signet => "",
-            Self::Client(name) | Self::Operator(name) => name,
+            Self::Client(name) | Self::User(name) | Self::Operator(name) => name,
         }
     }
 }
@@ -42,7 +45,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signet => f.write_str(self.kind()),
-            Self::Client(name) | Self::Operator(name) => write!(f, "{}:{name}", self.kind()),
+            Self::Client(name) | Self::User(name) | Self::Operator(name) => write!(f, "{}:{name}", self.kind()),
         }
     }
 }
@@ -108,6 +111,28 @@ acts! {
     SessionsEnd = "sessions.end",
     /// A refresh token that was replaced before was presented, and its session ended.
     SessionsReuse = "sessions.reuse",
+    /// An account was made.
+    UsersCreate = "users.create",
+    /// Someone made an account for themselves.
+    UsersRegister = "users.register",
+    /// An account was taken over from another program.
+    UsersImport = "users.import",
+    /// What describes an account was replaced.
+    UsersUpdate = "users.update",
+    /// An account was enabled.
+    UsersEnable = "users.enable",
+    /// An account was disabled.
+    UsersDisable = "users.disable",
+    /// An account was removed.
+    UsersDelete = "users.delete",
+    /// An account got a password that its owner is to change.
+    UsersSetPassword = "users.set_password",
+    /// Someone changed their password.
+    UsersChangePassword = "users.change_password",
+    /// A one-time link to choose a password was made.
+    UsersIssueLink = "users.issue_link",
+    /// Someone chose a password by a one-time link.
+    UsersRedeemLink = "users.redeem_link",
 }
 
 impl Act {
@@ -146,6 +171,11 @@ impl By {
         Self { actor: Actor::Client(id.into()), request_id: Some(request_id.into()), ..Self::signet(origin) }
     }
 
+    /// The person whose account has the identifier `id`, who calls from `origin` by the request `request_id`.
+    pub fn user(id: impl Into<String>, origin: impl Into<String>, request_id: impl Into<String>) -> Self {
+        Self { actor: Actor::User(id.into()), request_id: Some(request_id.into()), ..Self::signet(origin) }
+    }
+
     /// The same with a reason, which [`check_reason`] has passed.
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
@@ -166,7 +196,7 @@ pub struct Entry {
     pub by: By,
     /// What.
     pub act: Act,
-    /// To which: a `kid`, a client's or resource's identifier; empty for the whole installation.
+    /// To which: a `kid`, a client's, resource's or account's identifier; empty for the whole installation.
     pub subject: String,
     /// What else there is to know, without secrets.
     pub detail: Value,
@@ -215,6 +245,7 @@ mod tests {
             (By::signet("host"), "signet"),
             (By::operator("root", "host"), "operator:root"),
             (By::client("c_1", "10.0.0.1", "0190"), "client:c_1"),
+            (By::user("0190b3a4", "10.0.0.1", "0190"), "user:0190b3a4"),
         ] {
             assert_eq!(by.actor.to_string(), text);
         }

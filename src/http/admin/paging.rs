@@ -70,7 +70,7 @@ impl<'q> Wanted<'q> {
 
 /// Digits alone: what other notations a parser takes is not for a caller to find out.
 fn page_size(text: &str) -> Option<u32> {
-    let size = text.parse().ok().filter(|size| (1..=MOST).contains(size))?;
+    let size = text.parse().ok().filter(|size: &u32| (1..=MOST).contains(size))?;
     (size.to_string() == text).then_some(size)
 }
 

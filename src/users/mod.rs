@@ -1,0 +1,34 @@
+//! FOR WHOM: people's accounts, their passwords, and the one way to know a person.
+//!
+//! - [`name`]: what people are called, as shown and as compared
+//! - [`account`]: an account
+//! - [`password`]: passwords: rules, hashes, and the threads that make them
+//! - [`attempts`]: how often somebody may try
+//! - [`link`]: one-time links by which somebody chooses a password
+//! - [`accounts`]: what people do with their own accounts
+//! - [`administration`]: what others do with them
+//!
+//! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked; no two accounts have names that look
+//! alike; nobody learns from outside whether an account exists; nothing of a password is kept but a slow hash.
+
+pub mod account;
+pub mod accounts;
+pub mod administration;
+pub mod attempts;
+pub mod link;
+pub mod name;
+pub mod password;
+mod passwords;
+mod store;
+mod view;
+
+pub use account::{Attributes, PasswordState, Roles, User, UserError, UserId};
+pub use accounts::{AccountError, Accounts, AuthenticatedUser, LoginRefusal, LoginRefused};
+pub use administration::{Import, UserAdministration, UserAdministrationError};
+pub use attempts::AttemptStore;
+pub use link::PasswordLink;
+pub use name::{Email, LoginName, NameError, Username};
+pub use password::{Password, StoredPassword};
+pub use passwords::{NotChecked, NotChosen, Passwords};
+pub use store::{Redemption, Taken, UserInsert, UserStore, UserSwap};
+pub use view::{PasswordView, UserMetadata, UserView};
