@@ -2,6 +2,7 @@
 //!
 //! Each test is a function of a [`Database`]; [`contract!`] makes a test of each backend of it.
 
+mod attempts;
 mod audit;
 mod backup;
 mod changes;
@@ -18,6 +19,7 @@ mod resources;
 mod schema;
 mod sessions;
 mod text;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Pool, SqlStore, in_snapshot, on_pool, store_error};
 use crate::ports::{StoreError, Timestamp};
+use crate::users::attempts::{FAILURES_KEPT, PLACE_KEPT};
 
 pub(super) const KEYS: &str = "keys";
 pub(super) const CLIENT: &str = "client";
@@ -13,6 +14,8 @@ pub(super) const REVOCATIONS: &str = "revocations";
 /// How long a change can be followed. A replica that was away for longer reads everything anew.
 const KEPT: Duration = Duration::from_secs(3600);
 const MOST: i64 = 10_000;
+/// In so long every failure is forgiven that was counted for an address prefix.
+const FORGIVEN: Duration = Duration::from_secs(86_400);
 
 /// One thing that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +85,9 @@ impl SqlStore {
         }
     }
 
-    /// Removes what is no longer needed at `now`: old changes, marks of assertions that have expired, replicas that are
-    /// gone, sessions that have ended, revocations that hit nothing any more.
+    /// Removes what is no longer needed at `now`: old changes, marks of assertions and links that have expired, replicas
+    /// that are gone, sessions that have ended, revocations that hit nothing any more, attempts to log in that are long
+    /// past.
     pub async fn purge_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         self.bounded(async {
             for (sql, moment) in [
@@ -92,6 +96,10 @@ impl SqlStore {
                 ("DELETE FROM replicas WHERE seen_at < $1", now.minus(KEPT)),
                 ("DELETE FROM sessions WHERE ends_at <= $1", now),
                 ("DELETE FROM revocations WHERE until < $1", now),
+                ("DELETE FROM password_links WHERE expires_at < $1", now),
+                ("DELETE FROM login_attempts WHERE touched_at < $1 AND kind <> 'name'", now.minus(FORGIVEN)),
+                ("DELETE FROM login_attempts WHERE touched_at < $1 AND places = '[]'", now.minus(FAILURES_KEPT)),
+                ("DELETE FROM login_attempts WHERE touched_at < $1", now.minus(PLACE_KEPT)),
             ] {
                 on_pool!(self, |pool| sqlx::query(sql).bind(moment.millis()).execute(pool).await.map(drop))
                     .map_err(store_error)?;

@@ -4,6 +4,7 @@
 //! Postgres), so that no two writers act on the same state; every change that replicas keep in memory is numbered in
 //! the order of commit; what was answered with success is on disk.
 
+mod attempts;
 mod audit;
 mod backup;
 mod changes;
@@ -22,6 +23,7 @@ mod schema;
 mod sessions;
 mod url;
 mod usage;
+mod users;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,0 +1,192 @@
+//! Failed attempts to log in, counted for all replicas together.
+//!
+//! Rows are locked in one order (names ascending, then the address prefix, then all together), and each act locks what it
+//! reads before it decides: of attempts that race each sees the one before.
+
+use async_trait::async_trait;
+
+use super::{SqlStore, in_write, now_inside, store_error};
+use crate::ports::{StoreError, Timestamp};
+use crate::users::attempts::{
+    Admission, Attempt, AttemptStore, Counted, Limits, NameRecord, Prefix, Standing, Tally, decide, take_back,
+};
+
+const NAME: &str = "name";
+const PREFIX: &str = "prefix";
+const ALL: &str = "all";
+
+/// Reads a row and locks it, be it there or not.
+const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, touched_at) \
+    VALUES ($1, $2, 0, 0, 0, 0, '[]', $3) ON CONFLICT (key) DO UPDATE SET touched_at = $3 \
+    RETURNING weight, last_at, owner_weight, owner_last_at, places";
+const STORE: &str = "UPDATE login_attempts SET weight = $2, last_at = $3, owner_weight = $4, owner_last_at = $5, \
+    places = $6 WHERE key = $1";
+const CLEAR: &str = "UPDATE login_attempts SET weight = 0, owner_weight = 0 WHERE key = $1";
+
+#[derive(sqlx::FromRow)]
+struct AttemptRow {
+    weight: i64,
+    last_at: i64,
+    owner_weight: i64,
+    owner_last_at: i64,
+    places: String,
+}
+
+impl AttemptRow {
+    fn record(&self) -> NameRecord {
+        // What can't be read is forgotten: it decides about waits alone.
+        let places: Vec<(u64, i64)> = serde_json::from_str(&self.places).unwrap_or_default();
+        let place = |(bits, seen)| (Prefix::from_bits(bits), Timestamp::from_millis(seen));
+        NameRecord {
+            strangers: tally(self.weight, self.last_at),
+            owner: tally(self.owner_weight, self.owner_last_at),
+            places: places.into_iter().map(place).collect(),
+        }
+    }
+}
+
+fn tally(weight: i64, last_at: i64) -> Tally {
+    Tally { weight: u32::try_from(weight).unwrap_or_default(), last_at: Timestamp::from_millis(last_at) }
+}
+
+fn prefix_key(prefix: Prefix) -> Vec<u8> {
+    [b"p".as_slice(), &prefix.to_bits().to_be_bytes()].concat()
+}
+
+fn all_key() -> Vec<u8> {
+    b"a".to_vec()
+}
+
+/// Reads and locks the record of `$key`.
+macro_rules! locked {
+    ($tx:ident, $key:expr, $kind:expr, $now:expr) => {{
+        let row: AttemptRow = sqlx::query_as(LOCK)
+            .bind($key)
+            .bind($kind)
+            .bind($now.millis())
+            .fetch_one(&mut *$tx)
+            .await
+            .map_err(store_error)?;
+        row.record()
+    }};
+}
+
+/// Stores the record of `$key`, which is locked.
+macro_rules! stored {
+    ($tx:ident, $key:expr, $record:expr) => {{
+        let record: &NameRecord = $record;
+        let places = record.places.iter().map(|(prefix, seen)| (prefix.to_bits(), seen.millis())).collect::<Vec<_>>();
+        let places = serde_json::to_string(&places).map_err(|error| StoreError::Refused(error.to_string()))?;
+        sqlx::query(STORE)
+            .bind($key)
+            .bind(i64::from(record.strangers.weight))
+            .bind(record.strangers.last_at.millis())
+            .bind(i64::from(record.owner.weight))
+            .bind(record.owner.last_at.millis())
+            .bind(places)
+            .execute(&mut *$tx)
+            .await
+            .map_err(store_error)?;
+    }};
+}
+
+/// A tally alone, as it stands in a row.
+fn alone(tally: Tally) -> NameRecord {
+    NameRecord { strangers: tally, ..NameRecord::default() }
+}
+
+#[async_trait]
+impl AttemptStore for SqlStore {
+    async fn admit(&self, attempt: &Attempt, limits: &Limits) -> Result<Admission, StoreError> {
+        let (name_key, prefix_key, all_key) = (attempt.name.to_vec(), prefix_key(attempt.prefix), all_key());
+        self.bounded(async {
+            let admission = in_write!(self, |tx| {
+                let now = now_inside!(self, tx);
+                let name = locked!(tx, &name_key, NAME, now);
+                let mut standing = Standing { name, ..Standing::default() };
+                let is_stranger = !standing.name.knows(attempt.prefix, now);
+                if is_stranger {
+                    standing.prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
+                    standing.all = locked!(tx, &all_key, ALL, now).strangers;
+                }
+                let admission = decide(&mut standing, attempt.prefix, limits, now);
+                if !matches!(admission, Admission::Admitted(_)) {
+                    // Nothing was counted, and nothing is stored.
+                    return Ok(admission);
+                }
+                stored!(tx, &name_key, &standing.name);
+                if is_stranger {
+                    stored!(tx, &prefix_key, &alone(standing.prefix));
+                    stored!(tx, &all_key, &alone(standing.all));
+                }
+                admission
+            });
+            Ok(admission)
+        })
+        .await
+    }
+
+    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Counted) -> Result<(), StoreError> {
+        let mut names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let (prefix_key, all_key) = (prefix_key(prefix), all_key());
+        self.bounded(async {
+            in_write!(self, |tx| {
+                let now = now_inside!(self, tx);
+                for name in &names {
+                    let mut record = locked!(tx, name, NAME, now);
+                    record.succeeded(prefix, now);
+                    stored!(tx, name, &record);
+                }
+                if counted == Counted::AsStranger {
+                    let prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
+                    let all = locked!(tx, &all_key, ALL, now).strangers;
+                    let mut standing = Standing { prefix, all, ..Standing::default() };
+                    take_back(&mut standing, counted);
+                    stored!(tx, &prefix_key, &alone(standing.prefix));
+                    stored!(tx, &all_key, &alone(standing.all));
+                }
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn not_made(&self, attempt: &Attempt, counted: Counted) -> Result<(), StoreError> {
+        let (name_key, prefix_key, all_key) = (attempt.name.to_vec(), prefix_key(attempt.prefix), all_key());
+        self.bounded(async {
+            in_write!(self, |tx| {
+                let now = now_inside!(self, tx);
+                let name = locked!(tx, &name_key, NAME, now);
+                let mut standing = Standing { name, ..Standing::default() };
+                if counted == Counted::AsStranger {
+                    standing.prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
+                    standing.all = locked!(tx, &all_key, ALL, now).strangers;
+                }
+                take_back(&mut standing, counted);
+                stored!(tx, &name_key, &standing.name);
+                if counted == Counted::AsStranger {
+                    stored!(tx, &prefix_key, &alone(standing.prefix));
+                    stored!(tx, &all_key, &alone(standing.all));
+                }
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn clear(&self, names: &[[u8; 32]]) -> Result<(), StoreError> {
+        let mut names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
+        names.sort_unstable();
+        self.bounded(async {
+            in_write!(self, |tx| {
+                for name in &names {
+                    sqlx::query(CLEAR).bind(name).execute(&mut *tx).await.map_err(store_error)?;
+                }
+            });
+            Ok(())
+        })
+        .await
+    }
+}
