@@ -12,6 +12,7 @@ mod made;
 mod master_key;
 mod observation;
 mod opened;
+mod people;
 mod presence;
 #[cfg(test)]
 mod said;
@@ -45,6 +46,7 @@ pub use first_start::{NewAdmin, initialise};
 pub use host::{host_name, operator};
 pub use master_key::make_master_key;
 pub use opened::{Opened, Preparation, open_database, open_to_change, policy};
+pub use people::{People, people};
 pub use tls::PairError;
 
 use follower::Follower;
@@ -149,6 +151,9 @@ pub enum StartError {
     /// The certificate of a listener.
     #[error(transparent)]
     Tls(#[from] PairError),
+    /// The threads that hash passwords.
+    #[error("the threads that hash passwords can't be started: {0}")]
+    Threads(io::Error),
     /// Metrics or traces.
     #[error("metrics or traces can't be set up: {0}")]
     Telemetry(#[from] TelemetryError),

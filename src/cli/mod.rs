@@ -27,6 +27,7 @@ mod setup;
 mod span;
 mod system_error;
 mod token;
+mod users;
 mod why;
 
 use std::ffi::OsString;
@@ -91,6 +92,9 @@ enum Verb {
     /// Register and manage resources: the services that tokens are for.
     #[command(subcommand)]
     Resources(resources::Verb),
+    /// Make and look after people's accounts.
+    #[command(subcommand)]
+    Users(users::Verb),
     /// Read the audit log, and verify that nobody changed it.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -157,6 +161,7 @@ fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
             Verb::Keys(verb) => keys::run(context, verb).await,
             Verb::Clients(verb) => clients::run(context, verb).await,
             Verb::Resources(verb) => resources::run(context, verb).await,
+            Verb::Users(verb) => users::run(context, verb).await,
             Verb::Audit(verb) => audit::run(context, verb).await,
             Verb::Token(verb) => token::run(context, verb).await,
             Verb::Health(arguments) => health::run(context, &arguments).await,

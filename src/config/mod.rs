@@ -189,6 +189,40 @@ section! {
 }
 
 section! {
+    /// People's passwords.
+    pub struct PasswordsSettings at "passwords." {
+        /// The fewest characters of a password that somebody chooses. Fewer than 15 only where it is not the only factor.
+        min_length: usize = fixed("15").within("8", "128");
+        /// What hashing one costs (argon2id): memory in KiB. Passwords that were hashed with less are hashed anew when
+        /// their owners log in.
+        hash_memory: u32 = fixed("19456").within("7168", "131072");
+        /// How often that memory is gone over. Memory times passes is at least 35840.
+        hash_passes: u32 = fixed("2").within("1", "16");
+        /// How many lanes that memory has. They are gone over one after the other.
+        hash_lanes: u32 = fixed("1").within("1", "16");
+        /// How many passwords are hashed at a time. When it is not set: half as many as there are processors, so that the
+        /// other half is there for tokens.
+        hash_threads: usize = computed(rules::half_the_processors, "2").within("1", "256");
+        /// How many wait for that; who comes when so many wait is told to come again.
+        hash_queue: usize = fixed("64").within("1", "100000");
+        /// For how long one waits.
+        hash_deadline: Duration = fixed("2s").within("100ms", "30s");
+        /// A secret of at least 32 characters that every hash needs and no database has: who steals the database can't
+        /// guess passwords without it. Who loses it must give everybody a new password.
+        pepper: Option<SecretText> = unset("(of `openssl rand -base64 32`)").secret();
+        /// The pepper before that, for passwords of people who have not logged in since.
+        former_pepper: Option<SecretText> = unset("(of `openssl rand -base64 32`)").secret();
+        /// For how long a one-time link to choose a password is good.
+        link_lifetime: Duration = fixed("1d").within("5m", "30d");
+        /// How many logins may fail from one address (one /64 of IPv6) before it waits; one is forgiven a minute. Not
+        /// counted are attempts at an account whose owner logged in from there before.
+        failures_per_address: u32 = fixed("20").within("3", "100000");
+        /// How many logins of strangers may fail a minute, from all addresses together, before all strangers wait.
+        failures_a_minute: u32 = fixed("600").within("10", "60000");
+    }
+}
+
+section! {
     /// Logs, which go to standard error, and traces.
     use TelemetrySettings at "telemetry." {
         /// What is logged: off, error, warn, info, debug or trace; or by module, such as "signet=debug,info".
@@ -237,6 +271,8 @@ pub struct Settings {
     pub sessions: SessionsSettings,
     /// `clients.*`
     pub clients: ClientsSettings,
+    /// `passwords.*`
+    pub passwords: PasswordsSettings,
     /// `telemetry.*`
     pub telemetry: TelemetrySettings,
 }
@@ -245,7 +281,7 @@ pub struct Settings {
 type Group = (&'static [&'static str], &'static [Setting]);
 
 /// The table of settings, by section.
-const SECTIONS: [Group; 10] = [
+const SECTIONS: [Group; 11] = [
     (RootSettings::DOC, RootSettings::TABLE),
     (PublicSettings::DOC, PublicSettings::TABLE),
     (AdminSettings::DOC, AdminSettings::TABLE),
@@ -255,6 +291,7 @@ const SECTIONS: [Group; 10] = [
     (TokensSettings::DOC, TokensSettings::TABLE),
     (SessionsSettings::DOC, SessionsSettings::TABLE),
     (ClientsSettings::DOC, ClientsSettings::TABLE),
+    (PasswordsSettings::DOC, PasswordsSettings::TABLE),
     (TelemetrySettings::DOC, TelemetrySettings::TABLE),
 ];
 
@@ -307,6 +344,7 @@ impl Settings {
         let tokens = TokensSettings::read(reader);
         let sessions = SessionsSettings::read(reader);
         let clients = ClientsSettings::read(reader);
+        let passwords = PasswordsSettings::read(reader);
         let telemetry = TelemetrySettings::read(reader);
         let issuer = rules::issuer(reader);
         let root = root?;
@@ -323,6 +361,7 @@ impl Settings {
             tokens: tokens?,
             sessions: sessions?,
             clients: clients?,
+            passwords: passwords?,
             telemetry: telemetry?,
         })
     }

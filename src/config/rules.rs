@@ -14,6 +14,7 @@ use crate::issuer::Issuer;
 use crate::keys::{COMMIT_WITHIN, SHORTEST_MAX_AGE, stale_while_revalidate};
 use crate::secret::{MasterKey, SecretError, SecretText};
 use crate::telemetry::parse_headers;
+use crate::users::password::{Argon2Cost, Pepper, PoolLimits};
 
 /// Within what time a replica sees what another process changed.
 pub const FOLLOW_BOUND: Duration = Duration::from_secs(2);
@@ -41,6 +42,11 @@ pub(super) fn issuer_of_bind(reader: &Reader<'_>) -> Option<String> {
 pub(super) fn processors(_: &Reader<'_>) -> Option<String> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     Some(processors.min(512).to_string())
+}
+
+pub(super) fn half_the_processors(_: &Reader<'_>) -> Option<String> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    Some(PoolLimits::threads_for(processors).min(256).to_string())
 }
 
 pub(super) fn sqlite_in_data_dir(reader: &Reader<'_>) -> Option<String> {
@@ -71,6 +77,8 @@ pub(super) fn issuer(reader: &mut Reader<'_>) -> Option<Issuer> {
 /// Checks what holds between settings.
 pub(super) fn check(reader: &mut Reader<'_>) {
     listeners_differ(reader);
+    passwords_cost_enough(reader);
+    peppers_are_long_enough(reader);
     certificates_have_keys(reader);
     master_key_has_one_source(reader);
     master_key_is_one(reader);
@@ -104,6 +112,34 @@ fn listeners_differ(reader: &mut Reader<'_>) {
     {
         let problem = format!("is {admin}, where `public.bind` listens already: they must differ");
         reader.fault("admin.bind", problem);
+    }
+}
+
+/// The parameters that OWASP holds equal reach from 46 MiB in one pass to 7 MiB in five.
+const LEAST_WORK: u64 = 35_840;
+
+fn passwords_cost_enough(reader: &mut Reader<'_>) {
+    let [memory, passes, lanes] =
+        ["memory", "passes", "lanes"].map(|name| reader.peek::<u32>(&format!("passwords.hash_{name}")));
+    let (Some(memory), Some(passes), Some(lanes)) = (memory, passes, lanes) else { return };
+    if u64::from(memory) * u64::from(passes) < LEAST_WORK {
+        let problem = format!(
+            "must be at least {} with {passes} passes, or passwords would be hashed with too little",
+            LEAST_WORK.div_ceil(passes.into())
+        );
+        reader.fault("passwords.hash_memory", problem);
+    } else if let Err(why) = (Argon2Cost { memory, passes, lanes }).check() {
+        reader.fault("passwords.hash_memory", format!("can't be with these passes and lanes: {why}"));
+    }
+}
+
+fn peppers_are_long_enough(reader: &mut Reader<'_>) {
+    for key in ["passwords.pepper", "passwords.former_pepper"] {
+        if let Some(Some(text)) = reader.peek::<Option<SecretText>>(key)
+            && let Err(error) = Pepper::parse(text.expose())
+        {
+            reader.fault(key, error.to_string());
+        }
     }
 }
 

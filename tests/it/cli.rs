@@ -16,3 +16,4 @@ mod reseal;
 mod resources;
 mod through;
 mod token;
+mod users;

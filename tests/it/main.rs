@@ -29,4 +29,5 @@ mod store;
 mod tls;
 mod token;
 mod traces;
+mod users;
 mod world;

@@ -2,7 +2,7 @@
 
 use super::home::Home;
 
-const VERBS: [&[&str]; 32] = [
+const VERBS: [&[&str]; 42] = [
     &["serve"],
     &["init"],
     &["migrate"],
@@ -29,6 +29,16 @@ const VERBS: [&[&str]; 32] = [
     &["resources", "show"],
     &["resources", "update"],
     &["resources", "delete"],
+    &["users", "create"],
+    &["users", "list"],
+    &["users", "show"],
+    &["users", "update"],
+    &["users", "disable"],
+    &["users", "enable"],
+    &["users", "delete"],
+    &["users", "password-link"],
+    &["users", "import"],
+    &["users", "export"],
     &["token", "get"],
     &["token", "inspect"],
     &["token", "verify"],
