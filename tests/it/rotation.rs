@@ -3,7 +3,7 @@
 mod caching;
 mod cut_off;
 mod killed;
-mod load;
+pub mod load;
 mod proxy;
 mod replicas;
 mod together;

@@ -2,6 +2,7 @@
 //! test of each law on it.
 
 mod decided;
+mod races;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ macro_rules! on {
             a_session_is_prolonged_by_use_and_never_past_its_end,
             tokens_that_stay_are_noted_by_the_minute_and_never_move,
             whatever_is_presented_the_store_does_what_is_decided,
+            races_fork_nothing_and_sign_nobody_out,
+            a_replay_after_the_window_ends_that_session_and_no_other_of_the_person,
         ]);
     };
     (@laws $module:ident, $backend:expr, [$($law:ident),+ $(,)?]) => {
@@ -81,6 +84,9 @@ on!(sqlite, Database::new(Backend::Sqlite));
 on!(postgres, Database::new(Backend::Postgres));
 
 use decided::whatever_is_presented_the_store_does_what_is_decided;
+use races::{
+    a_replay_after_the_window_ends_that_session_and_no_other_of_the_person, races_fork_nothing_and_sign_nobody_out,
+};
 
 /// A session of a public client that begins now.
 fn session(now: Timestamp) -> Session {
