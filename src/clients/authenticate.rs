@@ -31,6 +31,13 @@ pub enum Presented<'a> {
         /// `client_id`, where the request has it too.
         id: Option<&'a str>,
     },
+    /// An identifier alone, as public clients have it
+    /// ([RFC 6749 §3.2.1](https://www.rfc-editor.org/rfc/rfc6749#section-3.2.1)). It proves nothing: what is given for it
+    /// must stand on something else that the request brings.
+    Public {
+        /// `client_id`.
+        id: &'a str,
+    },
 }
 
 /// Why credentials were refused. For the log: the caller learns `invalid_client` and no more.
@@ -93,7 +100,7 @@ pub enum AuthenticationError {
     Store(#[from] StoreError),
 }
 
-/// A client that proved who it is in this request.
+/// A client that proved who it is in this request, or a public one that said so.
 #[derive(Clone, Debug)]
 pub struct AuthenticatedClient {
     client: Arc<Client>,
@@ -129,6 +136,20 @@ impl Authenticator {
         match presented {
             Presented::Secret { id, secret, method } => self.by_secret(id, secret, method, now).await,
             Presented::Assertion { assertion, id } => self.by_assertion(assertion, id, now).await,
+            Presented::Public { id } => self.by_name(id).await,
+        }
+    }
+
+    /// Only a public client is known by its name alone: any other is to prove who it is.
+    async fn by_name(&self, id: &str) -> Result<AuthenticatedClient, AuthenticationError> {
+        let Some(client) = self.directory.client(id).await? else {
+            return Err(Refusal::UnknownClient.into());
+        };
+        match client.authentication {
+            ClientAuthentication::Public => Ok(admit(client)?),
+            ClientAuthentication::Secret { .. } | ClientAuthentication::PrivateKeyJwt { .. } => {
+                Err(Refusal::Missing.into())
+            }
         }
     }
 

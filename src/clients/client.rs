@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use signet_verify::{Algorithm, PublicJwk, VerifyingKey};
 
-use super::{ResourceId, ScopeSet};
+use super::{ResourceId, ScopeSet, WebOrigin};
 use crate::ports::{Entropy, Timestamp, unique_id};
 use crate::secret::{SecretDigest, SecretText, generate_client_secret};
 
@@ -179,11 +179,14 @@ pub enum ClientAuthentication {
         /// The one algorithm it registered, if any.
         algorithm: Option<Algorithm>,
     },
+    /// `none`: a public client ([RFC 6749 §2.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.1)), which runs where
+    /// nothing can be kept secret and says who it is without proof.
+    Public,
 }
 
 impl ClientAuthentication {
     /// Every method that works.
-    pub const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    pub const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
     /// The method's registered name.
     pub const fn name(&self) -> &'static str {
@@ -191,6 +194,7 @@ impl ClientAuthentication {
             Self::Secret { method: SecretMethod::Basic, .. } => "client_secret_basic",
             Self::Secret { method: SecretMethod::Post, .. } => "client_secret_post",
             Self::PrivateKeyJwt { .. } => "private_key_jwt",
+            Self::Public => "none",
         }
     }
 }
@@ -210,6 +214,13 @@ pub struct Client {
     pub access: BTreeMap<ResourceId, ScopeSet>,
     /// The resources whose service it is.
     pub serves: BTreeSet<ResourceId>,
+    /// Whether it is the operator's own, to which people give their passwords: only such a client may use `/auth`.
+    pub first_party: bool,
+    /// The pages that may use `/auth` for it, besides programs that are no page.
+    pub web_origins: BTreeSet<WebOrigin>,
+    /// Whether its refresh tokens are replaced when they are used; `None` takes the rule of
+    /// [`rotates_refresh_tokens`](Self::rotates_refresh_tokens).
+    pub rotation: Option<bool>,
     /// Whether it may do anything at all.
     pub enabled: bool,
     /// When it was made.
@@ -258,13 +269,24 @@ impl Client {
         self
     }
 
+    /// Whether its refresh tokens are replaced when they are used: those of public clients always
+    /// ([RFC 9700 §4.14.2](https://www.rfc-editor.org/rfc/rfc9700#section-4.14.2)), those of others where it is set.
+    pub fn rotates_refresh_tokens(&self) -> bool {
+        matches!(self.authentication, ClientAuthentication::Public) || self.rotation.unwrap_or(false)
+    }
+
+    /// Whether pages of `origin`, as a browser sent it, may use `/auth` for it.
+    pub fn has_web_origin(&self, origin: &str) -> bool {
+        self.web_origins.iter().any(|own| own.as_str() == origin)
+    }
+
     /// Until when the newest of its older secrets is valid, if any is.
     pub fn old_secret_valid_until(&self) -> Option<Timestamp> {
         match &self.authentication {
             ClientAuthentication::Secret { secrets, .. } => {
                 secrets.iter().skip(1).filter_map(|secret| secret.expires_at).max()
             }
-            ClientAuthentication::PrivateKeyJwt { .. } => None,
+            ClientAuthentication::PrivateKeyJwt { .. } | ClientAuthentication::Public => None,
         }
     }
 
@@ -274,7 +296,7 @@ impl Client {
             ClientAuthentication::Secret { secrets, .. } => {
                 secrets.iter().any(|secret| secret.origin == SecretOrigin::FirstStart && secret.is_valid(now))
             }
-            ClientAuthentication::PrivateKeyJwt { .. } => false,
+            ClientAuthentication::PrivateKeyJwt { .. } | ClientAuthentication::Public => false,
         }
     }
 }
@@ -285,8 +307,10 @@ pub enum ClientError {
     /// Not an identifier.
     #[error("a client identifier has 1 to 64 characters of A-Z a-z 0-9 - . _ ~, and is neither `.` nor `..`")]
     Id,
-    /// Its keys sign; there is no secret to roll.
-    #[error("this client authenticates with private_key_jwt and has no secret: change its `jwks` instead")]
+    /// Its keys sign, or it is public; there is no secret to roll.
+    #[error(
+        "this client has no secret: it authenticates with private_key_jwt (change its `jwks` instead), or not at all"
+    )]
     HasNoSecret,
     /// A member of its metadata is not acceptable
     /// ([RFC 7591 §3.2.2](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.2)).
@@ -316,6 +340,9 @@ pub(super) mod tests {
             grants: BTreeSet::from(GrantType::ALL),
             access: BTreeMap::new(),
             serves: BTreeSet::new(),
+            first_party: false,
+            web_origins: BTreeSet::new(),
+            rotation: None,
             enabled: true,
             created_at: NOW,
             updated_at: NOW,

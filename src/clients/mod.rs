@@ -8,6 +8,7 @@ mod assertion;
 mod authenticate;
 mod client;
 mod directory;
+mod origin;
 mod registration;
 mod resource;
 mod scope;
@@ -23,6 +24,7 @@ pub use client::{
     StoredSecret,
 };
 pub use directory::{ClientStore, Directory, Insert, Removal, ResourceStore, StoredClient, Swap};
+pub use origin::{OriginError, WebOrigin};
 pub use registration::{ClientMetadata, MAX_CLIENT_KEYS};
 pub use resource::{ADMIN_SCOPES, Resource, ResourceError, ResourceId};
 pub use scope::{ScopeError, ScopeSet};

@@ -1,7 +1,7 @@
 //! A client's metadata as people and programs write it, and the checks that make a client of it.
 //!
-//! The members are those of [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2), and two of Signet's own:
-//! `access` and `serves`.
+//! The members are those of [RFC 7591 §2](https://www.rfc-editor.org/rfc/rfc7591#section-2), and some of Signet's own:
+//! `access` and `serves`, and for the sign-in of people `first_party`, `web_origins` and `rotate_refresh_tokens`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ use signet_verify::{Algorithm, PublicJwk, VerifyingKey};
 
 use super::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, ResourceId, ScopeSet, SecretMethod,
+    WebOrigin,
 };
 use utoipa::ToSchema;
 
@@ -21,6 +22,7 @@ use crate::ports::Timestamp;
 pub const MAX_CLIENT_KEYS: usize = 10;
 const MAX_NAME: usize = 200;
 const MAX_RESOURCES: usize = 100;
+const MAX_ORIGINS: usize = 50;
 
 /// What describes a client, without its identifier and secrets. Unknown members are refused.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,13 +31,13 @@ pub struct ClientMetadata {
     /// For people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client_name: String,
-    /// `client_secret_basic` (when absent), `client_secret_post` or `private_key_jwt`.
+    /// `client_secret_basic` (when absent), `client_secret_post`, `private_key_jwt`, or `none` for a public client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
     /// With `private_key_jwt`: the only algorithm its assertions may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<String>,
-    /// The grants it may use; `["client_credentials"]` when absent.
+    /// The grants it may use; when absent `["client_credentials"]`, and none for a public client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<String>>,
     /// With `private_key_jwt`: its public keys, `{"keys":[…]}`.
@@ -48,6 +50,16 @@ pub struct ClientMetadata {
     /// The identifiers of the resources whose service this client is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub serves: Vec<String>,
+    /// Whether it is the operator's own, to which people give their passwords: only such a client may use `/auth`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_party: bool,
+    /// With `first_party`: the origins (`https://app.example`) of the pages that may use `/auth` for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_origins: Vec<String>,
+    /// Whether its refresh tokens are replaced when they are used. When absent: those of a public client are, always;
+    /// those of others are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_refresh_tokens: Option<bool>,
 }
 
 fn fault(member: &'static str, why: impl ToString) -> ClientError {
@@ -64,6 +76,9 @@ impl ClientMetadata {
             grants: self.grants()?,
             access: self.access(issuer)?,
             serves: self.serves(issuer)?,
+            first_party: self.first_party,
+            web_origins: self.web_origins()?,
+            rotation: self.rotation()?,
             enabled: true,
             created_at: now,
             updated_at: now,
@@ -86,6 +101,9 @@ impl ClientMetadata {
             grants: self.grants()?,
             access: self.access(issuer)?,
             serves: self.serves(issuer)?,
+            first_party: self.first_party,
+            web_origins: self.web_origins()?,
+            rotation: self.rotation()?,
             ..client.clone()
         };
         Ok(if next == client { client } else { next.changed(now) })
@@ -94,7 +112,7 @@ impl ClientMetadata {
     /// What describes `client`.
     pub fn of(client: &Client, issuer: &Issuer) -> Self {
         let (jwks, algorithm) = match &client.authentication {
-            ClientAuthentication::Secret { .. } => (None, None),
+            ClientAuthentication::Secret { .. } | ClientAuthentication::Public => (None, None),
             ClientAuthentication::PrivateKeyJwt { keys, algorithm } => {
                 (Some(keys.to_json()), algorithm.map(|known| known.name().to_owned()))
             }
@@ -111,6 +129,9 @@ impl ClientMetadata {
                 .map(|(id, scopes)| (id.audience(issuer).into_owned(), scopes.to_string()))
                 .collect(),
             serves: client.serves.iter().map(|id| id.audience(issuer).into_owned()).collect(),
+            first_party: client.first_party,
+            web_origins: client.web_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
+            rotate_refresh_tokens: client.rotation,
         }
     }
 
@@ -122,7 +143,14 @@ impl ClientMetadata {
     }
 
     fn grants(&self) -> Result<BTreeSet<GrantType>, ClientError> {
-        let Some(names) = &self.grant_types else { return Ok(BTreeSet::from([GrantType::ClientCredentials])) };
+        let Some(names) = &self.grant_types else {
+            let default = (!self.is_public()).then_some(GrantType::ClientCredentials);
+            return Ok(default.into_iter().collect());
+        };
+        // https://www.rfc-editor.org/rfc/rfc6749#section-4.4: "MUST only be used by confidential clients".
+        if self.is_public() && names.iter().any(|name| name == GrantType::ClientCredentials.name()) {
+            return Err(fault("grant_types", "a public client can't use `client_credentials`"));
+        }
         let known = || GrantType::ALL.map(GrantType::name).join(", ");
         names
             .iter()
@@ -153,23 +181,52 @@ impl ClientMetadata {
         self.serves.iter().map(entry).collect()
     }
 
+    fn web_origins(&self) -> Result<BTreeSet<WebOrigin>, ClientError> {
+        if self.web_origins.len() > MAX_ORIGINS {
+            return Err(fault("web_origins", "at most 50 origins"));
+        }
+        if !self.first_party && !self.web_origins.is_empty() {
+            return Err(fault("web_origins", "only a client of `first_party` has pages that use `/auth`"));
+        }
+        let entry = |origin: &String| WebOrigin::parse(origin).map_err(|error| fault("web_origins", error));
+        self.web_origins.iter().map(entry).collect()
+    }
+
+    /// [RFC 9700 §2.2.2](https://www.rfc-editor.org/rfc/rfc9700#section-2.2.2): refresh tokens of public clients must be
+    /// replaced by use, since nothing else binds them.
+    fn rotation(&self) -> Result<Option<bool>, ClientError> {
+        if self.is_public() && self.rotate_refresh_tokens == Some(false) {
+            return Err(fault("rotate_refresh_tokens", "those of a public client are always replaced"));
+        }
+        Ok(self.rotate_refresh_tokens)
+    }
+
+    fn is_public(&self) -> bool {
+        self.token_endpoint_auth_method.as_deref() == Some("none")
+    }
+
     fn authentication(&self) -> Result<ClientAuthentication, ClientError> {
-        let secret = |method| {
+        let without_keys = || {
             if self.jwks.is_some() {
                 return Err(fault("jwks", "only a client of `private_key_jwt` has keys"));
             }
             if self.token_endpoint_auth_signing_alg.is_some() {
                 return Err(fault("token_endpoint_auth_signing_alg", "only for `private_key_jwt`"));
             }
+            Ok(())
+        };
+        let secret = |method| {
+            without_keys()?;
             Ok(ClientAuthentication::Secret { method, secrets: Vec::new() })
         };
         match self.token_endpoint_auth_method.as_deref().unwrap_or("client_secret_basic") {
             "client_secret_basic" => secret(SecretMethod::Basic),
             "client_secret_post" => secret(SecretMethod::Post),
             "private_key_jwt" => self.private_key_jwt(),
+            "none" => without_keys().map(|()| ClientAuthentication::Public),
             other => Err(fault(
                 "token_endpoint_auth_method",
-                format!("`{other}` is not one of client_secret_basic, client_secret_post, private_key_jwt"),
+                format!("`{other}` is not one of {}", ClientAuthentication::METHODS.join(", ")),
             )),
         }
     }
@@ -260,7 +317,8 @@ mod tests {
             "token_endpoint_auth_signing_alg": "Ed25519", "grant_types": ["client_credentials"],
             "jwks": {"keys": [ed25519()]},
             "access": {"https://api.example": "a b", "https://as.example/admin": "keys:read"},
-            "serves": ["https://api.example"],
+            "serves": ["https://api.example"], "first_party": true, "rotate_refresh_tokens": true,
+            "web_origins": ["http://localhost:5173", "https://app.example"],
         }))
         .unwrap();
         let client = metadata.register(ClientId::parse("x").unwrap(), &issuer(), NOW).unwrap();
@@ -271,7 +329,14 @@ mod tests {
     #[test]
     fn what_can_not_be_registered_is_refused_by_member() {
         for (metadata, part) in [
-            (json!({"token_endpoint_auth_method": "none"}), "token_endpoint_auth_method: `none`"),
+            (json!({"token_endpoint_auth_method": "none", "jwks": {"keys": [ed25519()]}}), "jwks: only"),
+            (json!({"token_endpoint_auth_method": "none", "grant_types": ["client_credentials"]}), "grant_types: "),
+            (json!({"token_endpoint_auth_method": "none", "rotate_refresh_tokens": false}), "rotate_refresh_tokens: "),
+            (json!({"web_origins": ["https://app.example"]}), "web_origins: only"),
+            (json!({"first_party": true, "web_origins": ["null"]}), "web_origins: "),
+            (json!({"first_party": true, "web_origins": ["https://*.example"]}), "web_origins: "),
+            (json!({"first_party": true, "web_origins": ["http://app.example"]}), "web_origins: "),
+            (json!({"first_party": "yes"}), "expected a boolean"),
             (json!({"token_endpoint_auth_method": "client_secret_jwt"}), "token_endpoint_auth_method"),
             (json!({"grant_types": ["password"]}), "grant_types: `password`"),
             (json!({"jwks": {"keys": [ed25519()]}}), "jwks: only"),
@@ -300,6 +365,15 @@ mod tests {
             let error = register(metadata.clone()).unwrap_err();
             assert!(error.contains(part), "{metadata}: {error}");
         }
+    }
+
+    #[test]
+    fn a_public_client_may_use_no_grant_unless_told_and_always_rotates() {
+        let client = register(json!({"token_endpoint_auth_method": "none"})).unwrap();
+        assert_eq!((client.grants.len(), client.rotates_refresh_tokens()), (0, true));
+        let confidential = register(json!({})).unwrap();
+        assert!(!confidential.rotates_refresh_tokens());
+        assert!(register(json!({"rotate_refresh_tokens": true})).unwrap().rotates_refresh_tokens());
     }
 
     #[test]

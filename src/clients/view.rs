@@ -22,7 +22,7 @@ pub struct ClientView {
     pub metadata: ClientMetadata,
     /// Whether it may do anything at all.
     pub enabled: bool,
-    /// What is known of its secrets; absent where it has keys instead.
+    /// What is known of its secrets; absent where it has keys instead, or is public.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<SecretView>>,
     /// When it was registered.
@@ -49,7 +49,7 @@ impl ClientView {
     /// The view of `client` at `now`; secrets that have ended are left out.
     pub fn of(client: &Client, issuer: &Issuer, now: Timestamp) -> Self {
         let secrets = match &client.authentication {
-            ClientAuthentication::PrivateKeyJwt { .. } => None,
+            ClientAuthentication::PrivateKeyJwt { .. } | ClientAuthentication::Public => None,
             ClientAuthentication::Secret { secrets, .. } => Some(
                 secrets
                     .iter()

@@ -78,6 +78,7 @@ pub(super) fn presented<'a>(basic: Option<&'a Basic>, form: &'a Parameters<'_>) 
     match (id, secret) {
         (Some(id), Some(secret)) => Ok(Presented::Secret { id, secret, method: SecretMethod::Post }),
         (None, Some(_)) => Err(OAuthError::InvalidRequest("client_secret needs client_id")),
+        (Some(id), None) => Ok(Presented::Public { id }),
         _ => Err(OAuthError::Authentication(AuthenticationError::Refused(Refusal::Missing))),
     }
 }

@@ -13,10 +13,13 @@ Examples:
   signet clients create --id orders --serves https://orders.example
   signet clients create --name Batch --auth-method private_key_jwt --jwks batch.jwks.json \\
       --access https://orders.example=orders:read
+  signet clients create --id web --auth-method none --first-party --web-origin https://app.example \
+      --access https://orders.example=orders:read
   signet clients create --metadata client.json
   signet clients create --id till --url http://127.0.0.1:8081 --reason 'the new shop'
 
-The metadata is that of RFC 7591 §2, with two members of Signet's own: `access` (resource to scopes) and `serves`:
+The metadata is that of RFC 7591 §2, with members of Signet's own: `access` (resource to scopes), `serves`, and for the
+sign-in of people `first_party`, `web_origins` and `rotate_refresh_tokens`:
   {\"client_name\": \"Shop\", \"access\": {\"https://orders.example\": \"orders:read\"}}
 A secret is 256 bits of randomness; Signet keeps only its digest.";
 
@@ -34,7 +37,7 @@ pub(in crate::cli) struct Arguments {
     /// A resource whose service it is: it may introspect that one's tokens; may be repeated.
     #[arg(long, value_name = "URI")]
     serves: Vec<String>,
-    /// client_secret_basic (the default), client_secret_post or private_key_jwt.
+    /// client_secret_basic (the default), client_secret_post, private_key_jwt, or none for a public client.
     #[arg(long, value_name = "METHOD")]
     auth_method: Option<String>,
     /// With private_key_jwt: its public keys as a JWKS; - for standard input.
@@ -46,9 +49,19 @@ pub(in crate::cli) struct Arguments {
     /// A grant that it may use (default: client_credentials); may be repeated.
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<String>,
+    /// It is your own, and people give it their passwords: it may use /auth.
+    #[arg(long)]
+    first_party: bool,
+    /// With --first-party: the origin of a page that may use /auth for it, as browsers send it; may be repeated.
+    #[arg(long = "web-origin", value_name = "ORIGIN")]
+    web_origins: Vec<String>,
+    /// Whether its refresh tokens are replaced when they are used (default: those of public clients only).
+    #[arg(long, value_name = "BOOL")]
+    rotate_refresh_tokens: Option<bool>,
     /// Take all of this from a JSON document instead; - for standard input.
     #[arg(long, value_name = "FILE",
-        conflicts_with_all = ["name", "access", "serves", "auth_method", "jwks", "signing_alg", "grants"])]
+        conflicts_with_all = ["name", "access", "serves", "auth_method", "jwks", "signing_alg", "grants", "first_party", "web_origins",
+            "rotate_refresh_tokens"])]
     metadata: Option<String>,
     #[command(flatten)]
     pub(super) how: How,
@@ -74,6 +87,9 @@ impl Arguments {
             grant_types: (!self.grants.is_empty()).then(|| self.grants.clone()),
             jwks: self.jwks.as_deref().map(|file| input::json(file, MOST_METADATA)).transpose()?,
             serves: self.serves.clone(),
+            first_party: self.first_party,
+            web_origins: self.web_origins.clone(),
+            rotate_refresh_tokens: self.rotate_refresh_tokens,
             ..ClientMetadata::default()
         };
         for (resource, scopes) in &self.access {

@@ -53,8 +53,19 @@ impl ClientView {
             rows.push(("access", format!("{}: {scopes}", plain(resource))));
         }
         rows.extend(self.metadata.serves.iter().map(|resource| ("serves", plain(resource))));
+        if self.metadata.first_party {
+            rows.push(("first party", "yes: people sign in at it by /auth".to_owned()));
+        }
+        rows.extend(self.metadata.web_origins.iter().map(|origin| ("web origin", plain(origin))));
+        rows.extend(
+            self.metadata.rotate_refresh_tokens.map(|rotates| ("refresh tokens", rotation(rotates).to_owned())),
+        );
         rows.push(("created", self.created_at.clone()));
         rows.push(("updated", self.updated_at.clone()));
         fields(&rows)
     }
+}
+
+const fn rotation(rotates: bool) -> &'static str {
+    if rotates { "replaced by use" } else { "not replaced" }
 }

@@ -143,7 +143,7 @@ impl Administration {
         let id = id.unwrap_or_else(|| ClientId::generate(now));
         let client = metadata.register(id, &self.rules.issuer, now)?;
         let (client, secret) = match &client.authentication {
-            ClientAuthentication::PrivateKeyJwt { .. } => (client, None),
+            ClientAuthentication::PrivateKeyJwt { .. } | ClientAuthentication::Public => (client, None),
             ClientAuthentication::Secret { .. } => {
                 let rolled = client.roll_secret(SecretOrigin::Issued, Duration::ZERO, self.entropy.as_ref(), now)?;
                 // Its first secret is no change of it.

@@ -62,7 +62,8 @@ fn is_wider(before: &Client, after: &Client) -> bool {
         Some(had) => scopes.first_outside(had).is_some(),
         None => true,
     });
-    more_access || !after.serves.is_subset(&before.serves) || !after.grants.is_subset(&before.grants)
+    let more_pages = !after.web_origins.is_subset(&before.web_origins) || (after.first_party && !before.first_party);
+    more_access || more_pages || !after.serves.is_subset(&before.serves) || !after.grants.is_subset(&before.grants)
 }
 
 #[cfg(test)]
@@ -121,6 +122,8 @@ mod tests {
             (true, json!({"access": {"https://a.example": "read write"}})),
             (true, json!({"access": {"https://c.example": ""}})),
             (true, json!({"serves": ["https://b.example"]})),
+            (true, json!({"first_party": true})),
+            (true, json!({"first_party": true, "web_origins": ["https://app.example"]})),
         ] {
             let expected = if wider { Err(BeyondPower::Own) } else { Ok(()) };
             assert_eq!(power.over_client(Some(&before), Some(&client("me", after.clone()))), expected, "{after}");

@@ -14,7 +14,7 @@ use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, 
 use crate::audit::Entry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
-    SecretMethod, SecretOrigin, StoredClient, StoredSecret, Swap,
+    SecretMethod, SecretOrigin, StoredClient, StoredSecret, Swap, WebOrigin,
 };
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretDigest;
@@ -23,7 +23,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT client_id, name, auth_method, auth_algorithm, jwks, secrets, grant_types, access, serves, enabled, \
-             created_at, updated_at, version FROM clients ",
+             created_at, updated_at, version, first_party, web_origins, rotation FROM clients ",
             $rest
         )
     };
@@ -35,10 +35,11 @@ const FOUNDED: &str = "founded";
 const LOAD: &str = select!("WHERE client_id = $1");
 const LIST: &str = select!("WHERE client_id > $1 ORDER BY client_id LIMIT $2");
 const INSERT: &str = "INSERT INTO clients (client_id, name, auth_method, auth_algorithm, jwks, secrets, \
-    grant_types, access, serves, enabled, updated_at, version, created_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (client_id) DO NOTHING";
+    grant_types, access, serves, enabled, updated_at, version, first_party, web_origins, rotation, created_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (client_id) DO NOTHING";
 const UPDATE: &str = "UPDATE clients SET name = $2, auth_method = $3, auth_algorithm = $4, jwks = $5, secrets = $6, \
-    grant_types = $7, access = $8, serves = $9, enabled = $10, updated_at = $11, version = $12 \
+    grant_types = $7, access = $8, serves = $9, enabled = $10, updated_at = $11, version = $12, \
+    first_party = $13, web_origins = $14, rotation = $15 \
     WHERE client_id = $1 AND version = $12 - 1";
 const VERSION: &str = "SELECT version FROM clients WHERE client_id = $1";
 const DELETE: &str = "DELETE FROM clients WHERE client_id = $1";
@@ -60,6 +61,9 @@ struct ClientRow {
     created_at: i64,
     updated_at: i64,
     version: i64,
+    first_party: bool,
+    web_origins: String,
+    rotation: Option<bool>,
 }
 
 /// A secret as it stands in the row.
@@ -91,6 +95,9 @@ macro_rules! bind_row {
             .bind($row.enabled)
             .bind($row.updated_at)
             .bind($row.version)
+            .bind($row.first_party)
+            .bind(&$row.web_origins)
+            .bind($row.rotation)
     };
 }
 
@@ -141,6 +148,7 @@ impl ClientRow {
             ClientAuthentication::PrivateKeyJwt { keys, algorithm } => {
                 (algorithm.map(|known| known.name().to_owned()), Some(keys.to_json().to_string()), &[])
             }
+            ClientAuthentication::Public => (None, None, &[]),
         };
         let access: BTreeMap<&str, String> =
             client.access.iter().map(|(id, scopes)| (id.as_stored(), scopes.to_string())).collect();
@@ -160,6 +168,9 @@ impl ClientRow {
             created_at: client.created_at.millis(),
             updated_at: client.updated_at.millis(),
             version: client.version,
+            first_party: client.first_party,
+            web_origins: json(&client.web_origins.iter().map(WebOrigin::as_str).collect::<Vec<_>>())?,
+            rotation: client.rotation,
         })
     }
 
@@ -179,6 +190,7 @@ impl ClientRow {
                 let keys = ClientKeys::parse(&jwks.map_err(|error| error.to_string())?, algorithm);
                 Ok(ClientAuthentication::PrivateKeyJwt { keys: keys.map_err(|error| error.to_string())?, algorithm })
             }
+            "none" => Ok(ClientAuthentication::Public),
             other => Err(format!("unknown method {other:?}")),
         }
     }
@@ -190,6 +202,8 @@ impl ClientRow {
         };
         let access: BTreeMap<String, String> = serde_json::from_str(&self.access).map_err(|error| error.to_string())?;
         let serves: Vec<String> = serde_json::from_str(&self.serves).map_err(|error| error.to_string())?;
+        let origins: Vec<String> = serde_json::from_str(&self.web_origins).map_err(|error| error.to_string())?;
+        let origin = |text: &String| WebOrigin::parse(text).map_err(|error| error.to_string());
         let grant = |name| GrantType::from_name(name).ok_or_else(|| format!("unknown grant {name:?}"));
         Ok(Client {
             id: ClientId::parse(&self.client_id).map_err(|error| error.to_string())?,
@@ -197,6 +211,9 @@ impl ClientRow {
             grants: self.grant_types.split_whitespace().map(grant).collect::<Result<_, _>>()?,
             access: access.into_iter().map(scopes).collect::<Result<_, _>>()?,
             serves: serves.iter().map(|id| ResourceId::from_stored(id)).collect(),
+            first_party: self.first_party,
+            web_origins: origins.iter().map(origin).collect::<Result<_, _>>()?,
+            rotation: self.rotation,
             name: self.name,
             enabled: self.enabled,
             created_at: Timestamp::from_millis(self.created_at),

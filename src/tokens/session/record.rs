@@ -27,6 +27,7 @@ impl ClientBinding {
     pub const fn of(client: &Client) -> Self {
         match client.authentication {
             ClientAuthentication::Secret { .. } | ClientAuthentication::PrivateKeyJwt { .. } => Self::Confidential,
+            ClientAuthentication::Public => Self::Public,
         }
     }
 }

@@ -150,7 +150,10 @@ async fn a_member_with_a_value_that_it_can_not_have_is_named() {
         (json!({"client_name": "a\nb"}), "client_name"),
         (json!({"client_name": "a".repeat(201)}), "client_name"),
         (json!({"client_name": ["a"]}), "client_name"),
-        (json!({"token_endpoint_auth_method": "none"}), "token_endpoint_auth_method"),
+        (json!({"token_endpoint_auth_method": "tls_client_auth"}), "token_endpoint_auth_method"),
+        (json!({"token_endpoint_auth_method": "none", "rotate_refresh_tokens": false}), "rotate_refresh_tokens"),
+        (json!({"web_origins": ["https://app.example"]}), "web_origins"),
+        (json!({"first_party": true, "web_origins": ["null"]}), "web_origins"),
         (json!({"token_endpoint_auth_method": "private_key_jwt"}), "jwks"),
         (json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key]}}), "jwks"),
         (

@@ -93,7 +93,7 @@ async fn every_method_algorithm_and_grant_in_the_metadata_works_and_no_other() {
     };
 
     let methods = listed("token_endpoint_auth_methods_supported");
-    assert_eq!(methods.len(), 3);
+    assert_eq!(methods.len(), 4);
     for method in &methods {
         let metadata = access(json!({"token_endpoint_auth_method": method}));
         let answer = match method.as_str() {
@@ -106,12 +106,20 @@ async fn every_method_algorithm_and_grant_in_the_metadata_works_and_no_other() {
                 signet.token(None, &[GRANT, ("client_id", method), ("client_secret", &secret)]).await
             }
             "private_key_jwt" => continue, // with every algorithm, below
+            "none" => {
+                let metadata = json!({"token_endpoint_auth_method": method});
+                world.client("public", metadata).await;
+                // It is let in, and may not have this.
+                let answer = signet.token(None, &[GRANT, ("client_id", "public")]).await;
+                assert_eq!(answer.body["error"], "unauthorized_client", "{}", answer.text);
+                continue;
+            }
             other => panic!("{other}: try it here"),
         };
         assert_eq!(answer.status, StatusCode::OK, "{method}: {}", answer.text);
     }
     for method in
-        ["none", "client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth", "Client_Secret_Basic", ""]
+        ["None", "client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth", "Client_Secret_Basic", ""]
     {
         assert!(!registers(json!({"token_endpoint_auth_method": method})), "{method}");
     }

@@ -64,9 +64,12 @@ fn kinds(database: &Database) -> Vec<Client> {
         client(id, metadata, now)
     };
     let rsa = KeySpec::Rs256(RsaBits::B2048);
+    let public = json!({"token_endpoint_auth_method": "none", "first_party": true, "rotate_refresh_tokens": true,
+        "web_origins": ["https://app.example", "http://[::1]:3000"]});
     vec![
         two_secrets,
         post,
+        client("public", public, now),
         Client { id: id("no-secret-yet"), ..bare },
         jwt("any", None, vec![jwk(KeySpec::Es256, Some("a \"b\" 🔑"), true), jwk(rsa, None, false)]),
         jwt("rs256", Some("RS256"), vec![jwk(rsa, Some("k"), true)]),
@@ -242,7 +245,9 @@ async fn a_damaged_client_is_named(database: &Database) {
     let jwt = json!({"token_endpoint_auth_method": "private_key_jwt",
         "jwks": {"keys": [jwk(KeySpec::Ed25519, None, true)]}});
     let mut damages = vec![
-        ("auth_method", "'none'"),
+        ("auth_method", "'tls_client_auth'"),
+        ("web_origins", "'{}'"),
+        ("web_origins", "'[\"null\"]'"),
         ("auth_algorithm", "'HS256'"),
         ("auth_algorithm", "'RS256'"),
         ("jwks", "NULL"),
