@@ -30,7 +30,9 @@ use tracing::info;
 use crate::clients::{Administration, AdministrationRules, AssertionRules, Authenticator};
 use crate::config::Settings;
 use crate::grants::Services;
-use crate::http::{AccessLog, Admin, Description, Guard, Http, Limits, Listener, Metadata, PublishedKeys};
+use crate::http::{
+    AccessLog, Admin, Description, Guard, Http, Limits, Listener, Metadata, PublishedKeys, TrustedProxies,
+};
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
@@ -378,6 +380,7 @@ fn compose(
         tracer: traces.map(|traces| Arc::clone(traces) as _),
         meter: Arc::new(Metrics::new(Arc::new(replica), parts.clock.now())?),
         over_tls: issuer.as_str().starts_with("https:"),
+        proxies: TrustedProxies::new(settings.public.trusted_proxies.clone()),
     })
 }
 

@@ -37,7 +37,7 @@ pub struct ClientMetadata {
     /// With `private_key_jwt`: the only algorithm its assertions may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<String>,
-    /// The grants it may use; when absent `["client_credentials"]`, and none for a public client.
+    /// The grants it may use; when absent `["client_credentials"]`, and `["refresh_token"]` for a public client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_types: Option<Vec<String>>,
     /// With `private_key_jwt`: its public keys, `{"keys":[…]}`.
@@ -144,8 +144,8 @@ impl ClientMetadata {
 
     fn grants(&self) -> Result<BTreeSet<GrantType>, ClientError> {
         let Some(names) = &self.grant_types else {
-            let default = (!self.is_public()).then_some(GrantType::ClientCredentials);
-            return Ok(default.into_iter().collect());
+            let default = if self.is_public() { GrantType::RefreshToken } else { GrantType::ClientCredentials };
+            return Ok(BTreeSet::from([default]));
         };
         // https://www.rfc-editor.org/rfc/rfc6749#section-4.4: "MUST only be used by confidential clients".
         if self.is_public() && names.iter().any(|name| name == GrantType::ClientCredentials.name()) {
@@ -368,9 +368,10 @@ mod tests {
     }
 
     #[test]
-    fn a_public_client_may_use_no_grant_unless_told_and_always_rotates() {
+    fn a_public_client_may_refresh_unless_told_otherwise_and_always_rotates() {
         let client = register(json!({"token_endpoint_auth_method": "none"})).unwrap();
-        assert_eq!((client.grants.len(), client.rotates_refresh_tokens()), (0, true));
+        assert_eq!(client.grants, BTreeSet::from([GrantType::RefreshToken]));
+        assert!(client.rotates_refresh_tokens());
         let confidential = register(json!({})).unwrap();
         assert!(!confidential.rotates_refresh_tokens());
         assert!(register(json!({"rotate_refresh_tokens": true})).unwrap().rotates_refresh_tokens());

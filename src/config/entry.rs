@@ -20,6 +20,7 @@ impl Entry {
         match &self.value {
             Json::Null => "(not set)".to_owned(),
             Json::String(text) => one_line(text),
+            Json::Array(items) if items.is_empty() => "(none)".to_owned(),
             Json::Array(items) => {
                 let items = items.iter().map(|item| item.as_str().unwrap_or_default());
                 items.collect::<Vec<_>>().join(", ")

@@ -29,6 +29,7 @@ pub use self::fault::{Fault, Faults, Source};
 pub use self::rules::FOLLOW_BOUND;
 pub use self::show::{reference, show, show_json};
 pub use self::value::BindAddress;
+use crate::http::Network;
 use crate::issuer::Issuer;
 use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
@@ -76,6 +77,9 @@ section! {
         write_timeout: Duration = fixed("30s").within("1s", "10m");
         /// How long an idle connection stays open for a next request; 0 closes it after each answer.
         keep_alive: Duration = fixed("75s").within("0s", "1h");
+        /// The networks (`10.0.0.0/8`) or addresses of proxies that stand before this listener: from them, and from
+        /// nobody else, `X-Forwarded-For` or `Forwarded` is believed. Each of them must add to it whom it was asked by.
+        trusted_proxies: Vec<Network> = fixed("");
         /// The largest body of a request, in bytes.
         body_limit: usize = fixed("16384").within("1024", "1048576");
         /// How long requests in flight may take to finish when Signet is told to stop.

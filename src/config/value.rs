@@ -11,6 +11,7 @@ use signet_verify::Algorithm;
 
 use super::fault::{line_of, nearest, one_line};
 use super::source::Raw;
+use crate::http::Network;
 use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
 use crate::store::sql::DatabaseUrl;
@@ -274,6 +275,30 @@ impl SettingValue for Vec<Algorithm> {
 
     fn show(&self) -> Json {
         self.iter().map(|algorithm| algorithm.name()).collect()
+    }
+}
+
+impl SettingValue for Vec<Network> {
+    fn from_raw(raw: &Raw, _: &Path) -> Result<Self, String> {
+        const WHAT: &str = "must be a list of networks, such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
+        let items: Vec<String> = match raw {
+            Raw::List(items) => {
+                let items = items.iter().map(|item| text(item, "a network such as `10.0.0.0/8`").map(str::to_owned));
+                items.collect::<Result<_, _>>()?
+            }
+            Raw::Untyped(text) if text.trim().is_empty() => Vec::new(),
+            Raw::Untyped(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            _ => return Err(format!("{WHAT}{}", found(raw))),
+        };
+        let network = |item: &String| {
+            Network::parse(item)
+                .ok_or_else(|| format!("{WHAT}, with no bit set behind the prefix, not `{}`", one_line(item)))
+        };
+        items.iter().map(network).collect()
+    }
+
+    fn show(&self) -> Json {
+        self.iter().map(ToString::to_string).collect()
     }
 }
 

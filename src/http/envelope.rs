@@ -31,7 +31,7 @@ pub struct AccessLine<'a> {
     pub status: u16,
     /// How long it took, microseconds.
     pub micros: u64,
-    /// Who sent it: the other end of the connection.
+    /// Who sent it: the other end of the connection, or whom a trusted proxy names.
     pub peer: Option<IpAddr>,
     /// The client, once it has authenticated.
     pub client: Option<&'a str>,
@@ -104,7 +104,7 @@ impl Envelope {
                 route: landed.route,
                 status: answer.status.as_u16(),
                 micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                peer: head.peer_addr.map(|address| address.ip()),
+                peer: http.address(landed.listener, head),
                 client: note.client.as_deref(),
                 error: note.error,
                 detail: note.detail.as_deref(),

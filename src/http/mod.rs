@@ -3,6 +3,7 @@
 //! Guarantees: one table lists every route, and each says who may call it; every answer has a request id and the common
 //! headers; what a caller reads of an error is fixed per code, and the detail goes to the log once.
 
+mod address;
 mod admin;
 mod answer;
 mod bodiless;
@@ -20,13 +21,17 @@ mod paths;
 mod table;
 mod trace;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use actix_web::dev::RequestHead;
 
 use crate::clients::Authenticator;
 use crate::grants::Services;
 use crate::ports::Clock;
 
+pub use address::{Network, TrustedProxies};
 pub use admin::{
     ActionView, ActivateKey, Admin, Because, ClientPage, CompromiseKey, CreateKey, CreateResource, Cursors, Guard,
     ImportKey, KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource,
@@ -72,6 +77,18 @@ pub struct Http {
     pub meter: Arc<dyn Meter>,
     /// Whether clients reach this issuer by https only.
     pub over_tls: bool,
+    /// Whose word on the public listener is taken for where a request comes from.
+    pub proxies: TrustedProxies,
+}
+
+impl Http {
+    /// From where a request comes. Nobody stands before the admin listener.
+    fn address(&self, listener: Listener, head: &RequestHead) -> Option<IpAddr> {
+        match listener {
+            Listener::Public => self.proxies.client(head),
+            Listener::Admin => head.peer_addr.map(|address| address.ip()),
+        }
+    }
 }
 
 /// Against slow and oversize clients.

@@ -23,7 +23,7 @@ pub enum ClientBinding {
 }
 
 impl ClientBinding {
-    /// How `client` proves who it is, once it was authenticated.
+    /// How `client` proves who it is, once it was authenticated or, if it is public, said so.
     pub const fn of(client: &Client) -> Self {
         match client.authentication {
             ClientAuthentication::Secret { .. } | ClientAuthentication::PrivateKeyJwt { .. } => Self::Confidential,
