@@ -272,6 +272,8 @@ impl Readiness for Follower {
         // While the lease holds, this replica can do its work without the store: an outage is in the log until then.
         let counts = |behind: &Behind| signing.is_some() || !behind.is_outage();
         let following = self.problem.look(|behind| counts(behind).then(|| behind.to_string())).flatten();
-        vec![Check { name: "keys", problem: signing }, Check { name: "store", problem: following }]
+        let [signing, following] =
+            [("keys", signing), ("store", following)].map(|(name, problem)| Check { name, problem, required: true });
+        vec![signing, following]
     }
 }

@@ -14,6 +14,8 @@ mod observation;
 mod opened;
 mod people;
 mod presence;
+mod readiness;
+mod redis;
 #[cfg(test)]
 mod said;
 mod tls;
@@ -54,6 +56,7 @@ pub use tls::PairError;
 use follower::Follower;
 use listeners::{Bound, Servers};
 use observation::Replica;
+use readiness::Needs;
 use tls::{Certificate, End};
 
 /// What the application takes from outside. Tests bring their own clock.
@@ -96,6 +99,14 @@ pub enum StartError {
     Database {
         /// Which one, without its password.
         database: String,
+        /// What is wrong.
+        why: StoreError,
+    },
+    /// Redis.
+    #[error("the Redis {redis} can't be used: {why}")]
+    Redis {
+        /// Which one, without its password.
+        redis: String,
         /// What is wrong.
         why: StoreError,
     },
@@ -195,7 +206,8 @@ impl Application {
         let (first_start, first_secret_in_use) = first_start::complete(settings, &opened, &parts).await?;
         opened.is_set_up();
         let traces = Traces::start(&settings.telemetry, &issuer, opened.store.kind(), &*parts.clock)?.map(Arc::new);
-        let http = compose(settings, &issuer, &opened, &parts, bound.certificate_ends(), traces.as_ref())?;
+        let seen = Seen { certificates: bound.certificate_ends(), traces: traces.clone() };
+        let http = compose(settings, &issuer, &opened, &parts, seen)?;
         let http = Arc::new(http);
         let [public, admin] = [&bound.public, &bound.admin].map(|listener| (listener.address, listener.url()));
         let (servers, certificates) = bound.serve(settings, &http)?;
@@ -329,27 +341,36 @@ pub fn administration(settings: &Settings, issuer: &Issuer, store: &SqlStore, pa
     Administration::new(Arc::clone(&store) as _, store, Arc::clone(&parts.entropy), rules)
 }
 
+/// What is not of the installation and has to be seen in the metrics.
+struct Seen {
+    certificates: Vec<End>,
+    traces: Option<Arc<Traces>>,
+}
+
 fn compose(
     settings: &Settings,
     issuer: &Issuer,
     opened: &Opened,
     parts: &Parts,
-    certificates: Vec<End>,
-    traces: Option<&Arc<Traces>>,
+    seen: Seen,
 ) -> Result<Http, StartError> {
     let ring = Arc::clone(opened.keeper.ring());
     let tokens = &settings.tokens;
     let minter = Minter::new(issuer.clone(), Arc::clone(&ring), tokens.access_lifetime, tokens.default_algorithm);
     let rules = AssertionRules { issuer: issuer.clone(), max_lifetime: settings.clients.assertion_max_lifetime };
     let directory = Arc::clone(&opened.directory);
+    let Seen { certificates, traces } = seen;
+    let needs = Arc::new(Needs { follower: Arc::clone(&opened.follower), redis: opened.redis.clone() });
     let replica = Replica {
+        needs: Arc::clone(&needs),
         follower: Arc::clone(&opened.follower),
+        redis: opened.redis.clone(),
         keeper: Arc::clone(&opened.keeper),
         sessions: Arc::clone(&opened.sessions),
         clock: Arc::clone(&parts.clock),
         log: parts.log_losses.clone(),
         certificates,
-        traces: traces.cloned(),
+        traces: traces.clone(),
     };
     let admin = Admin {
         guard: Guard::new(issuer, Arc::clone(&ring), Arc::new(opened.store.clone()), settings.clock.max_skew),
@@ -372,12 +393,12 @@ fn compose(
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
         metadata: Metadata::new(issuer),
         description: Description::new(issuer, &settings.admin.bind.to_string()),
-        readiness: Arc::clone(&opened.follower) as _,
+        readiness: needs,
         clock: Arc::clone(&parts.clock),
         limits: Limits { body: settings.public.body_limit, body_time: settings.public.header_timeout },
         metadata_max_age: settings.keys.jwks_max_age,
         access_log: parts.access_log.clone().filter(|_| settings.telemetry.access_log),
-        tracer: traces.map(|traces| Arc::clone(traces) as _),
+        tracer: traces.map(|traces| traces as _),
         meter: Arc::new(Metrics::new(Arc::new(replica), parts.clock.now())?),
         over_tls: issuer.as_str().starts_with("https:"),
         proxies: TrustedProxies::new(settings.public.trusted_proxies.clone()),

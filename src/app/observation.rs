@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::follower::Follower;
+use super::readiness::Needs;
 use super::tls::End;
 use crate::http::Readiness;
 use crate::keys::{KeyKeeper, next_rotation};
 use crate::ports::Clock;
+use crate::store::redis::RedisStore;
 use crate::telemetry::{Losses, Observation, Observed, Traces};
 use crate::tokens::session::{REFRESH_OUTCOMES, Sessions};
 
 /// A running replica, seen from inside.
 pub(super) struct Replica {
+    pub(super) needs: Arc<Needs>,
     pub(super) follower: Arc<Follower>,
+    pub(super) redis: Option<RedisStore>,
     pub(super) keeper: Arc<KeyKeeper>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) clock: Arc<dyn Clock>,
@@ -34,8 +38,9 @@ impl Observed for Replica {
             next_rotations: next_rotations.collect(),
             confirmed_at,
             lease: keys.lease(),
-            checks: self.follower.checks(),
+            checks: self.needs.checks(),
             store: self.follower.store_state(),
+            redis: self.redis.as_ref().map(RedisStore::health),
             certificate_ends: self.certificates.iter().map(|end| (end.listener, end.at())).collect(),
             refreshes: REFRESH_OUTCOMES.into_iter().zip(self.sessions.counts()).collect(),
             spans: self.traces.as_ref().map(|traces| traces.counts()),

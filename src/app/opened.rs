@@ -9,6 +9,7 @@ use super::follower::{Follower, Kept};
 use super::host::host_name;
 use super::made::Made;
 use super::presence::Presence;
+use super::redis;
 use super::{Parts, StartError, master_key};
 use crate::audit::By;
 use crate::clients::Directory;
@@ -16,9 +17,10 @@ use crate::config::{FOLLOW_BOUND, Settings};
 use crate::http::Cursors;
 use crate::issuer::Issuer;
 use crate::keys::{COMMIT_WITHIN, KeeperSettings, KeyKeeper, KeySpec, Policy};
+use crate::store::redis::RedisStore;
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
 use crate::tokens::session::mac::{MacKeeper, MacPolicy};
-use crate::tokens::session::{RefreshPolicy, SessionRules, Sessions};
+use crate::tokens::session::{RefreshPolicy, SessionRules, SessionStore, Sessions};
 
 /// For what an installation is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Preparation {
 pub struct Opened {
     /// Its database.
     pub store: SqlStore,
+    /// Its Redis, where the settings name one.
+    pub redis: Option<RedisStore>,
     /// Its signing keys.
     pub keeper: Arc<KeyKeeper>,
     /// The keys of its refresh tokens.
@@ -72,8 +76,14 @@ impl Opened {
             clear_leftovers(&settings.data_dir.join(CREDENTIALS_FILE));
             clear_leftovers(&settings.keys.master_key_file);
         }
+        // Before anything is made.
+        let redis = match preparation {
+            Preparation::Serve => redis::open(settings, parts).await?,
+            Preparation::Existing => redis::reach(settings, parts).await?,
+            Preparation::Initialise => None,
+        };
         let made = Made::watch(settings);
-        let opened = Self::open_locked(settings, issuer, parts, preparation, &made).await;
+        let opened = Self::open_locked(settings, issuer, parts, preparation, (redis, &made)).await;
         match opened {
             Ok(opened) => Ok(Self { setting_up, ..opened }),
             Err(error) => {
@@ -96,7 +106,7 @@ impl Opened {
         issuer: &Issuer,
         parts: &Parts,
         preparation: Preparation,
-        made: &Made,
+        (redis, made): (Option<RedisStore>, &Made),
     ) -> Result<Self, StartError> {
         let store = open_store(settings, parts, preparation).await?;
         made.note_store(&store);
@@ -136,8 +146,12 @@ impl Opened {
         }
         keeper.refresh().await?;
         refresh_keys.refresh().await?;
+        let sessions: Arc<dyn SessionStore> = match &redis {
+            Some(redis) => Arc::new(redis.clone()),
+            None => Arc::clone(&shared) as _,
+        };
         let sessions = Arc::new(Sessions::new(
-            Arc::clone(&shared) as _,
+            sessions,
             Arc::clone(&shared) as _,
             Arc::clone(refresh_keys.ring()),
             Arc::clone(&parts.entropy),
@@ -164,7 +178,18 @@ impl Opened {
             Presence::new(keeper.master_key_ids(), parts.clock.now()),
         );
         let (issuer, follower) = (issuer.clone(), Arc::new(follower));
-        Ok(Self { store, keeper, refresh_keys, directory, sessions, issuer, cursors, follower, setting_up: None })
+        Ok(Self {
+            store,
+            redis,
+            keeper,
+            refresh_keys,
+            directory,
+            sessions,
+            issuer,
+            cursors,
+            follower,
+            setting_up: None,
+        })
     }
 }
 

@@ -69,6 +69,7 @@ fn start_sentence(error: &StartError) -> String {
         StartError::Database { database, why } => {
             format!("the database {database} can't be used: {}", store_sentence(why))
         }
+        StartError::Redis { redis, why } => format!("the Redis {redis} can't be used: {}", store_sentence(why)),
         StartError::Store(error)
         | StartError::Keys(KeeperError::Store(error))
         | StartError::RefreshKeys(MacKeeperError::Store(error)) => store_sentence(error),

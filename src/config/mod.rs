@@ -11,6 +11,7 @@ mod duration;
 mod entry;
 mod fault;
 mod otlp;
+mod redis;
 mod rules;
 mod setting;
 mod show;
@@ -33,6 +34,7 @@ use crate::http::Network;
 use crate::issuer::Issuer;
 use crate::keys::{Ed25519Name, RsaBits};
 use crate::secret::SecretText;
+use crate::store::redis::{Namespace, RedisUrl};
 use crate::store::sql::DatabaseUrl;
 use crate::telemetry::{Filter, Format, OtlpEndpoint, SampleRatio, TelemetrySettings};
 
@@ -111,6 +113,31 @@ section! {
         max_connections: u32 = fixed("10").within("1", "1000");
         /// The longest that one act on the database may take, waiting for a connection included. A migration has an hour.
         timeout: Duration = fixed("5s").within("100ms", "1m");
+    }
+}
+
+section! {
+    /// Redis, where sessions are kept when it is set, and in the database otherwise: see docs/redis.md.
+    pub struct RedisSettings at "redis." {
+        /// `redis://user:password@host:6379/0`, or with TLS `rediss://…`. Several hosts of a Cluster are separated by
+        /// commas. With `redis.sentinels` the host is the name by which they know the master.
+        url: Option<RedisUrl> = unset("redis://signet:password@127.0.0.1:6379").secret();
+        /// It is a Cluster; the hosts of `redis.url` are some of its nodes.
+        cluster: bool = fixed("false");
+        /// Sentinels, which tell where the master is: a URL of the same form, with their own user and password if they
+        /// want one.
+        sentinels: Option<RedisUrl> = unset("redis://10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379").secret();
+        /// For `rediss://`: a PEM file with the certificates of the authorities that are trusted instead of the system's.
+        ca_file: Option<PathBuf> = unset("/etc/signet/redis-ca.crt");
+        /// What every key begins with. Installations that share a Redis need different ones.
+        namespace: Namespace = fixed("signet");
+        /// How long connecting may take, the checks of the server included. No request waits for it.
+        connect_timeout: Duration = fixed("1s").within("50ms", "1m");
+        /// The longest that one command may take. Whoever waits for a Redis that hangs waits for as long.
+        timeout: Duration = fixed("200ms").within("10ms", "10s");
+        /// How many replicas must have taken a change before it is answered, for at most half of `redis.timeout`: a
+        /// failover then loses it less likely. With 0 the master alone answers.
+        wait_replicas: u32 = fixed("0").within("0", "10");
     }
 }
 
@@ -265,6 +292,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// `database.*`
     pub database: DatabaseSettings,
+    /// `redis.*`
+    pub redis: RedisSettings,
     /// `clock.*`
     pub clock: ClockSettings,
     /// `keys.*`
@@ -285,11 +314,12 @@ pub struct Settings {
 type Group = (&'static [&'static str], &'static [Setting]);
 
 /// The table of settings, by section.
-const SECTIONS: [Group; 11] = [
+const SECTIONS: [Group; 12] = [
     (RootSettings::DOC, RootSettings::TABLE),
     (PublicSettings::DOC, PublicSettings::TABLE),
     (AdminSettings::DOC, AdminSettings::TABLE),
     (DatabaseSettings::DOC, DatabaseSettings::TABLE),
+    (RedisSettings::DOC, RedisSettings::TABLE),
     (ClockSettings::DOC, ClockSettings::TABLE),
     (KeysSettings::DOC, KeysSettings::TABLE),
     (TokensSettings::DOC, TokensSettings::TABLE),
@@ -343,6 +373,7 @@ impl Settings {
         let public = PublicSettings::read(reader);
         let admin = AdminSettings::read(reader);
         let database = DatabaseSettings::read(reader);
+        let redis = RedisSettings::read(reader);
         let clock = ClockSettings::read(reader);
         let keys = KeysSettings::read(reader);
         let tokens = TokensSettings::read(reader);
@@ -360,6 +391,7 @@ impl Settings {
             public: public?,
             admin: admin?,
             database: database?,
+            redis: redis?,
             clock: clock?,
             keys: keys?,
             tokens: tokens?,

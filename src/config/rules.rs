@@ -88,6 +88,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     default_algorithm_is_ready(reader);
     lifetimes_are_ordered(reader);
     collector_takes_headers(reader);
+    super::redis::check(reader);
 }
 
 fn collector_takes_headers(reader: &mut Reader<'_>) {

@@ -3,6 +3,7 @@
 
 mod files;
 mod properties;
+mod redis;
 mod reference;
 
 use std::fs;

@@ -13,6 +13,8 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong with it; `None` when nothing is.
     pub problem: Option<String>,
+    /// Whether it can do no work at all without it.
+    pub required: bool,
 }
 
 /// Knows whether this replica can do its work.
@@ -29,8 +31,9 @@ pub(super) fn healthy() -> Answer {
 /// Ready, or 503 with what is missing.
 pub(super) fn ready(readiness: &dyn Readiness) -> Answer {
     let checks = readiness.checks();
+    let required = checks.iter().filter(|check| check.required);
     let problems: Vec<String> =
-        checks.iter().filter_map(|check| check.problem.as_ref().map(|why| format!("{}: {why}", check.name))).collect();
+        required.filter_map(|check| check.problem.as_ref().map(|why| format!("{}: {why}", check.name))).collect();
     let listed: serde_json::Map<_, _> =
         checks.iter().map(|check| (check.name.to_owned(), json!(check.problem.as_deref().unwrap_or("ok")))).collect();
     let status = if problems.is_empty() { "ready" } else { "not ready" };

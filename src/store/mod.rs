@@ -3,4 +3,5 @@
 //! Guarantees: each method of a port is one atomic act; a failed call leaves nothing half done; time-outs are explicit
 //! everywhere. Knows the domain, and nothing of HTTP.
 
+pub mod redis;
 pub mod sql;

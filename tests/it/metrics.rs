@@ -12,6 +12,7 @@ pub use text::Page;
 use crate::app::{Answer, Backend, Installation, Signet};
 use crate::postgres::Postgres;
 use crate::raw;
+use crate::redis::Redis;
 use crate::rotation::initialised;
 use crate::stopped::Stopped;
 use crate::tls::authority::Authority;
@@ -304,6 +305,7 @@ async fn scrape_of_everything() -> Page {
         installation.with("PUBLIC__TLS_CERTIFICATE_FILE", &certificate).with("PUBLIC__TLS_KEY_FILE", &key);
     // A collector that is not there: its counters are.
     let installation = installation.with("TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let installation = installation.with("REDIS__URL", &Redis::shared().url());
     let signet = installation.start().await;
     let page = eventually(async || {
         let page = scrape(&signet).await;

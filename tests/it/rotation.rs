@@ -4,7 +4,6 @@ mod caching;
 mod cut_off;
 mod killed;
 pub mod load;
-mod proxy;
 mod replicas;
 mod together;
 

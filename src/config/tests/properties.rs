@@ -47,10 +47,11 @@ proptest! {
         environment in prop::collection::vec((any_variable(), any_value()), 0..4),
         key in prop::sample::select(vec![
             "SIGNET__DATABASE__URL", "SIGNET__DATABASE__URL_FILE", "SIGNET__KEYS__MASTER_KEY", "SIGNET__DATABASE__ULR",
+            "SIGNET__REDIS__URL", "SIGNET__REDIS__SENTINELS", "SIGNET__REDIS__URL_FILE",
         ]),
         before in "[ -~]{0,4}",
         after in "[ -~]{0,4}",
-        scheme in prop::sample::select(vec!["postgres://u:", "postgresql://u:", "postgers://u:", "u:", ""]),
+        scheme in prop::sample::select(vec!["postgres://u:", "postgresql://u:", "postgers://u:", "redis://u:", "rediss://", "u:", ""]),
     ) {
         let secret = format!("{scheme}{before}CANARY{after}@host/db");
         let environment = environment

@@ -9,6 +9,7 @@ use super::families::Families;
 use crate::http::Check;
 use crate::keys::{KeyState, Ring};
 use crate::ports::Timestamp;
+use crate::store::redis::RedisHealth;
 use crate::telemetry::traces::SpanCounts;
 
 /// Knows what holds now, without asking a store.
@@ -34,6 +35,8 @@ pub struct Observation {
     pub checks: Vec<Check>,
     /// The database.
     pub store: StoreState,
+    /// Redis, where there is one.
+    pub redis: Option<RedisHealth>,
     /// When the TLS certificates of the listeners end, by listener.
     pub certificate_ends: Vec<(&'static str, Timestamp)>,
     /// How often presenting a refresh token came out in which way.
@@ -76,11 +79,18 @@ pub(super) fn collect(families: &mut Families, observation: &Observation) {
     keys(families, observation);
     lease(families, observation);
     store(families, &observation.store);
+    if let Some(health) = &observation.redis {
+        redis(families, health);
+    }
     families.gauges(
         "signet_ready",
         "Whether this replica can do its work (1) or not (0), by check.",
         &["check"],
-        observation.checks.iter().map(|check| ([check.name], bit(check.problem.is_none()))),
+        observation
+            .checks
+            .iter()
+            .filter(|check| check.required)
+            .map(|check| ([check.name], bit(check.problem.is_none()))),
     );
     families.gauges(
         "signet_tls_certificate_remaining_seconds",
@@ -215,6 +225,34 @@ fn store(families: &mut Families, store: &StoreState) {
         [(["busy"], f64::from(busy)), (["idle"], f64::from(idle))],
     );
     families.gauge("signet_store_connections_max", "How many connections there may be.", f64::from(most));
+}
+
+fn redis(families: &mut Families, health: &RedisHealth) {
+    families.gauge(
+        "signet_redis_reachable",
+        "Whether Redis, where one is set, can be used (1) or not (0); of a Cluster, every master.",
+        bit(health.problem.is_none()),
+    );
+    families.gauge(
+        "signet_redis_probe_seconds",
+        "What the last probe of Redis took, which is made each second; of a Cluster, the slowest.",
+        health.latency.as_secs_f64(),
+    );
+    families.counter(
+        "signet_redis_losses_total",
+        "How often a connection to Redis was lost, and made anew.",
+        health.losses as f64,
+    );
+    families.counter(
+        "signet_redis_failures_total",
+        "Commands to Redis that failed or had no answer in time.",
+        health.failures as f64,
+    );
+    families.counter(
+        "signet_redis_unreplicated_total",
+        "Changes that were answered though fewer replicas than `redis.wait_replicas` had them in time.",
+        health.unreplicated as f64,
+    );
 }
 
 fn bit(yes: bool) -> f64 {

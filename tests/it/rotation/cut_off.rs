@@ -9,11 +9,11 @@ use signet_verify::{Algorithm, Policy};
 
 use super::caching::Verifier;
 use super::load::Token;
-use super::proxy::Proxy;
 use super::replicas::{rotation, table};
 use super::{LEASE, MINUTE, PROPAGATION, initialised, kid_of, max_age};
 use crate::app::{Installation, Signet};
 use crate::postgres::Postgres;
+use crate::proxy::Proxy;
 use crate::world::{ORDERS, by, eventually, shop};
 
 const FORM: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", ORDERS)];

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::load::Random;
-use super::proxy::Proxy;
 use crate::postgres::Postgres;
+use crate::proxy::Proxy;
 use crate::start::program::{Program, Running};
 use crate::world::eventually;
 

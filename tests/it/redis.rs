@@ -1,0 +1,190 @@
+//! Real Redis servers for the tests: single ones, some with TLS or users, a Cluster of three nodes, and a master with its
+//! replica and three Sentinels.
+//!
+//! Guarantees: each server runs on a free loopback port in a temporary folder, and is gone, folder and all, however this
+//! process ends: `scripts/redis` keeps it only as long as this process holds its input open. A missing Redis is a failure
+//! that says how to install it, never a test passed over.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cluster;
+pub mod connection;
+mod faults;
+mod harness;
+mod sentinel;
+mod sessions;
+mod start;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+pub use cluster::Cluster;
+pub use sentinel::Watched;
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct Redis {
+    keeper: Mutex<(Child, BufReader<ChildStdout>)>,
+    /// Host and port.
+    pub address: String,
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// What `redis-cli` needs besides the port.
+    cli: Vec<String>,
+}
+
+impl Redis {
+    /// The one that all tests of this binary share, started by the first that asks. Each takes a namespace of its own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&["appendonly yes"]))
+    }
+
+    /// Starts one of one's own with these lines of `redis.conf` besides, in which FOLDER stands for its folder.
+    ///
+    /// Panics with the reason when there is no Redis or it does not start.
+    pub fn start(lines: &[&str]) -> Self {
+        let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/redis"))
+            .args(lines)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Out of reach of a Ctrl-C that ends this process: the keeper must outlive it by a moment.
+            .process_group(0)
+            .spawn()
+            .expect("scripts/redis runs");
+        let mut said = BufReader::new(keeper.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            line.trim_end().to_owned()
+        };
+        let (address, folder) = (line(), line());
+        if folder.is_empty() {
+            let mut why = String::new();
+            keeper.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            panic!("no Redis for the tests: {why}");
+        }
+        Self { keeper: Mutex::new((keeper, said)), address, folder: folder.into(), cli: Vec::new() }
+    }
+
+    /// One that `redis-cli` reaches with these arguments.
+    pub fn asked_with(mut self, arguments: &[&str]) -> Self {
+        self.cli = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    pub fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
+    }
+
+    /// What it answers to a command.
+    ///
+    /// Panics when it can't be reached.
+    pub fn ask(&self, command: &[&str]) -> String {
+        let mut asked = Command::new("redis-cli");
+        asked.args(["-p", self.port()]).args(&self.cli).args(command).stdin(Stdio::null());
+        let answer = asked.output().expect("redis-cli runs");
+        let text = String::from_utf8(answer.stdout).expect("UTF-8").trim_end().to_owned();
+        assert!(answer.status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&answer.stderr));
+        text
+    }
+
+    /// A command that must be answered by OK.
+    pub fn tell(&self, command: &[&str]) {
+        let answer = self.ask(command);
+        assert_eq!(answer, "OK", "{command:?}");
+    }
+
+    /// A number out of `INFO`.
+    pub fn info(&self, field: &str) -> u64 {
+        let info = self.ask(&["INFO", "everything"]);
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("INFO has no {field}")).trim().parse().unwrap()
+    }
+
+    /// As by `kill -9`.
+    pub fn kill(&self) {
+        self.act("kill");
+    }
+
+    /// Starts it again on its port, with what is on its disk.
+    pub fn start_again(&self) {
+        self.act("start");
+    }
+
+    /// Removes what is on its disk; it must not run.
+    pub fn wipe(&self) {
+        self.act("wipe");
+    }
+
+    /// It hangs: its connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        self.act("stop");
+    }
+
+    pub fn thaw(&self) {
+        self.act("continue");
+    }
+
+    fn act(&self, act: &str) {
+        let mut keeper = self.keeper.lock().unwrap();
+        let (child, said) = &mut *keeper;
+        writeln!(child.stdin.as_mut().unwrap(), "{act}").unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        if line != "done\n" {
+            let mut why = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            panic!("{act}: {why}");
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // The end of its input tells the keeper to end the server; its own end says that this is done.
+        let Ok((child, _)) = self.keeper.get_mut() else { return };
+        drop(child.stdin.take());
+        let _ = child.wait();
+    }
+}
+
+/// A namespace that no other test of this binary has.
+pub fn namespace() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Tries until it holds, at most a minute: for what another process does.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("not within a minute: {what}");
+}
+
+/// The files of that folder's TLS server.
+pub fn tls_lines(folder: &Path) -> Vec<String> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    vec![
+        "port 0".to_owned(),
+        "tls-port PORT".to_owned(),
+        format!("tls-cert-file {}", at("tls.crt")),
+        format!("tls-key-file {}", at("tls.key")),
+        "tls-auth-clients no".to_owned(),
+        format!("tls-ca-cert-file {}", at("ca.crt")),
+    ]
+}

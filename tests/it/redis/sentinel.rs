@@ -1,0 +1,56 @@
+//! A master, its replica, and three Sentinels that watch them.
+
+use super::{Redis, eventually};
+
+/// The name by which the Sentinels know the master.
+pub const MASTER_NAME: &str = "signet-test";
+
+/// All five; dropping it ends them.
+#[derive(Debug)]
+pub struct Watched {
+    /// The first of them was the master at the start.
+    pub servers: Vec<Redis>,
+    pub sentinels: Vec<Redis>,
+}
+
+impl Watched {
+    /// Starts them, and waits until each Sentinel knows all.
+    pub fn start() -> Self {
+        let own = ["repl-diskless-sync-delay 0", "appendonly yes"];
+        let master = Redis::start(&own);
+        let follow = format!("replicaof 127.0.0.1 {}", master.port());
+        let replica = Redis::start(&[own[0], own[1], &follow]);
+        let monitor = format!("sentinel monitor {MASTER_NAME} 127.0.0.1 {} 2", master.port());
+        let [down, failover] = ["down-after-milliseconds 1000", "failover-timeout 3000"].map(|setting| {
+            let (name, value) = setting.split_once(' ').unwrap();
+            format!("sentinel {name} {MASTER_NAME} {value}")
+        });
+        eventually("the replica follows", || replica.ask(&["INFO", "replication"]).contains("master_link_status:up"));
+        let sentinels: Vec<_> = (0..3).map(|_| Redis::start(&["--sentinel", &monitor, &down, &failover])).collect();
+        let watched = Self { servers: vec![master, replica], sentinels };
+        for sentinel in &watched.sentinels {
+            eventually("the Sentinels know each other and the replica", || {
+                let known = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]);
+                let number = |name: &str| {
+                    let mut lines = known.lines();
+                    lines.find(|line| *line == name).and_then(|_| lines.next()).unwrap_or_default().to_owned()
+                };
+                number("num-other-sentinels") == "2" && number("num-slaves") == "1"
+            });
+        }
+        watched
+    }
+
+    /// The Sentinels in one URL.
+    pub fn sentinels_url(&self) -> String {
+        let addresses: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.address.as_str()).collect();
+        format!("redis://{}", addresses.join(","))
+    }
+
+    /// The server that the Sentinels call the master.
+    pub fn master(&self) -> &Redis {
+        let answer = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME]);
+        let port = answer.lines().nth(1).expect("a port").to_owned();
+        self.servers.iter().find(|server| server.port() == port).expect("one of ours")
+    }
+}
