@@ -425,6 +425,25 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn passwords_are_never_hashed_with_too_little_or_too_much_and_a_pepper_is_no_word() {
+    let settings = load("", &[]).unwrap().settings.passwords;
+    assert_eq!((settings.hash_memory, settings.hash_passes, settings.hash_lanes), (19_456, 2, 1));
+    for fine in ["hash_memory = 7168\nhash_passes = 5", "hash_memory = 47104\nhash_passes = 1"] {
+        assert!(load(&format!("[passwords]\n{fine}"), &[]).is_ok(), "{fine}");
+    }
+    for (wrong, part) in [
+        ("hash_memory = 7168", "must be at least 17920 with 2 passes"),
+        ("hash_memory = 131072\nhash_passes = 16", "more than 1 GiB"),
+        ("min_length = 7", "must be between 8 and 128"),
+        ("pepper = \"canary\"", "at least 32 characters"),
+        ("former_pepper = \"canary\"", "at least 32 characters"),
+    ] {
+        let faults = load(&format!("[passwords]\n{wrong}"), &[]).unwrap_err().to_string();
+        assert!(faults.contains(part) && !faults.contains("canary"), "{wrong}: {faults}");
+    }
+}
+
+#[test]
 fn all_faults_are_reported_at_once() {
     let toml = "colour = 1\n[public]\nbnid = 1\nworkers = 0\n[keys]\njwks_max_age = \"1d\"\nlease = \"?\"";
     let environment = [("SIGNET__ISSUER", "http://signet"), ("SIGNET__ISUER", "x")];

@@ -90,6 +90,14 @@ impl Username {
         Ok(Self { shown: shown.into(), key: key.into() })
     }
 
+    /// What was stored of a username. It is not judged again, so that reading an account takes no longer than asking for
+    /// one that is not there, and so that what a newer Unicode knows better takes nobody's name away.
+    pub fn from_stored(shown: &str, key: &str) -> Result<Self, NameError> {
+        let is_name = |text: &str| !text.is_empty() && !text.contains(|sign: char| sign.is_control() || sign == '@');
+        let fits = is_name(shown) && is_name(key) && shown.len() <= USERNAME_BYTES;
+        if fits { Ok(Self { shown: shown.into(), key: key.into() }) } else { Err(NameError::UsernameCharacter) }
+    }
+
     /// As it is shown.
     pub fn as_str(&self) -> &str {
         &self.shown
@@ -191,6 +199,13 @@ impl Email {
             return Err(NameError::Email);
         }
         Ok(Self { key: shown.to_ascii_lowercase().into(), shown: shown.into() })
+    }
+
+    /// What was stored of an address; as [`Username::from_stored`].
+    pub fn from_stored(shown: &str, key: &str) -> Result<Self, NameError> {
+        let is_address = |text: &str| text.contains('@') && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let fits = is_address(shown) && is_address(key) && shown.len() <= EMAIL_LIMIT;
+        if fits { Ok(Self { shown: shown.into(), key: key.into() }) } else { Err(NameError::Email) }
     }
 
     /// As it is shown, and written to.
@@ -433,12 +448,14 @@ mod tests {
             if let Ok(name) = Username::parse(&text) {
                 let again = Username::parse(name.as_str()).unwrap();
                 prop_assert_eq!(&again, &name);
+                prop_assert_eq!(&Username::from_stored(name.as_str(), name.key()).unwrap(), &name);
                 let key = Username::parse(name.key()).unwrap();
                 prop_assert_eq!(key.key(), name.key());
                 let decomposed: String = name.as_str().nfd().collect();
                 prop_assert_eq!(Username::parse(&decomposed).unwrap(), name);
             }
             if let Ok(email) = Email::parse(&text) {
+                prop_assert_eq!(&Email::from_stored(email.as_str(), email.key()).unwrap(), &email);
                 prop_assert_eq!(Email::parse(email.as_str()).unwrap(), email);
             }
         }

@@ -1,24 +1,21 @@
 //! `signet users …`: people's accounts, on the stores themselves.
 
+mod create;
 mod export;
 mod import;
 mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use clap::Subcommand;
+use serde_json::json;
 
 use super::output::{fields, plain, table};
 use super::why::Why;
 use super::{Context, Failure, Installation, input};
 use crate::app;
 use crate::clients::{Power, Request};
-use crate::users::password::PASSWORD_LIMIT;
-use crate::users::{
-    NotChosen, Password, User, UserAdministration, UserAdministrationError, UserId, UserMetadata, UserView,
-};
+use crate::users::{NotChosen, User, UserAdministration, UserAdministrationError, UserId, UserMetadata, UserView};
 
 /// Longer than any description that is accepted.
 const MOST_METADATA: usize = 64 * 1024;
@@ -37,7 +34,7 @@ Examples:
 
 A username is shown as it is written here and compared without case; one that looks like another account's is refused.
 A password given here must be changed at the first login. `signet users password-link ann` makes a link instead.")]
-    Create(Box<Create>),
+    Create(Box<create::Arguments>),
     /// List the accounts, the oldest first.
     #[command(after_help = "\
 Examples:
@@ -123,60 +120,6 @@ A login frontend sends it with the new password; whoever has it has the account.
     Export(export::Arguments),
 }
 
-#[derive(Args)]
-pub(super) struct Create {
-    /// What its owner logs in with: letters, digits and `.`, `_`, `-`, at most 64.
-    #[arg(long, required_unless_present = "metadata")]
-    username: Option<String>,
-    /// What its owner may log in with, too.
-    #[arg(long)]
-    email: Option<String>,
-    /// A role; may be repeated. `signet:keys:read` allows that scope of the admin API, `signet:admin` all.
-    #[arg(long = "role", value_name = "ROLE")]
-    roles: Vec<String>,
-    /// What a resource may ask for as a claim: a name, =, and JSON; may be repeated.
-    #[arg(long = "attribute", value_name = "NAME=JSON", value_parser = attribute)]
-    attributes: Vec<(String, Value)>,
-    /// Take all of this from a JSON document instead; - for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["username", "email", "roles", "attributes"])]
-    metadata: Option<String>,
-    /// Read a first password from this file; - for standard input. A line break at its end is not part of it.
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<String>,
-    #[command(flatten)]
-    why: Why,
-}
-
-/// Splits at the first `=`: names have none.
-fn attribute(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("write a name and JSON, such as 'department=\"books\"'")?;
-    let value =
-        serde_json::from_str(value).map_err(|error| format!("behind the = is no JSON ({error}): quote texts"))?;
-    Ok((name.to_owned(), value))
-}
-
-impl Create {
-    fn metadata(&self) -> Result<UserMetadata, Failure> {
-        if let Some(file) = &self.metadata {
-            return input::json(file, MOST_METADATA);
-        }
-        Ok(UserMetadata {
-            username: self.username.clone().unwrap_or_default(),
-            email: self.email.clone(),
-            roles: self.roles.clone(),
-            attributes: self.attributes.iter().cloned().collect::<BTreeMap<_, _>>(),
-        })
-    }
-
-    fn password(&self) -> Result<Option<Password>, Failure> {
-        let Some(file) = &self.password_file else { return Ok(None) };
-        let text = crate::secret::SecretText::new(input::text(file, 4 * PASSWORD_LIMIT)?);
-        let typed = text.expose();
-        let typed = typed.strip_suffix('\n').map_or(typed, |line| line.strip_suffix('\r').unwrap_or(line));
-        Password::parse(typed).map(Some).map_err(Failure::refused)
-    }
-}
-
 /// What accounts are changed with.
 struct At<'a> {
     context: &'a Context,
@@ -222,7 +165,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(arguments) => {
             let (metadata, password) = (arguments.metadata()?, arguments.password()?);
-            context.on_accounts(true, async |at| create(&at, &arguments.why, &metadata, password).await).await
+            context.on_accounts(true, async |at| create::run(&at, &arguments.why, &metadata, password).await).await
         }
         Verb::Update { user, metadata, why } => {
             let metadata: UserMetadata = input::json(&metadata, MOST_METADATA)?;
@@ -246,19 +189,6 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Export(arguments) => context.on_accounts(false, async |at| export::run(&at, &arguments).await).await,
     }
-}
-
-async fn create(at: &At<'_>, why: &Why, metadata: &UserMetadata, password: Option<Password>) -> Result<(), Failure> {
-    let has_password = password.is_some();
-    let creating = async |request: Request<'_>| at.administration.create(request, metadata, password).await;
-    let user = at.requesting(why, creating).await?;
-    let output = &at.context.output;
-    output.result(&UserView::of(&user), |view| format!("The account is made.\n\n{}", view.text()))?;
-    if !has_password {
-        let name = plain(user.username.as_str());
-        output.note(&format!("it has no password yet: `signet users password-link {name}` makes a link to choose one"));
-    }
-    Ok(())
 }
 
 async fn update(at: &At<'_>, why: &Why, user: &str, metadata: &UserMetadata) -> Result<(), Failure> {
@@ -395,20 +325,6 @@ impl From<UserAdministrationError> for Failure {
                 Self::Unavailable(format!("{error}: try again"))
             }
             other => Self::Refused(other.to_string()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_attribute_is_a_name_and_json() {
-        assert_eq!(attribute("a=\"b=c\""), Ok(("a".to_owned(), json!("b=c"))));
-        assert_eq!(attribute("a=[1]"), Ok(("a".to_owned(), json!([1]))));
-        for wrong in ["a", "a=b", "a="] {
-            assert!(attribute(wrong).is_err(), "{wrong}");
         }
     }
 }

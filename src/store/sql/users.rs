@@ -20,7 +20,7 @@ use crate::users::{
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, username, email, roles, attributes, enabled, password, password_changed_at, \
+            "SELECT id, username, username_key, email, email_key, roles, attributes, enabled, password, password_changed_at, \
              password_must_change, password_version, created_at, updated_at, version FROM users ",
             $rest
         )
@@ -54,7 +54,9 @@ const USE_LINK: &str = "DELETE FROM password_links WHERE digest = $1 AND user_id
 struct UserRow {
     id: String,
     username: String,
+    username_key: String,
     email: Option<String>,
+    email_key: Option<String>,
     roles: String,
     attributes: String,
     enabled: bool,
@@ -80,10 +82,12 @@ impl UserRow {
             }),
         };
         let attributes = serde_json::from_str(&self.attributes).map_err(|error| error.to_string())?;
+        let email = self.email.as_deref().zip(self.email_key.as_deref());
+        let email = email.map(|(shown, key)| Email::from_stored(shown, key)).transpose();
         Ok(User {
             id: self.id.parse().map_err(text)?,
-            username: Username::parse(&self.username).map_err(|error| error.to_string())?,
-            email: self.email.as_deref().map(Email::parse).transpose().map_err(|error| error.to_string())?,
+            username: Username::from_stored(&self.username, &self.username_key).map_err(|error| error.to_string())?,
+            email: email.map_err(|error| error.to_string())?,
             roles: Roles::of(self.roles.split_whitespace()).map_err(text)?,
             attributes: Attributes::of(attributes).map_err(text)?,
             enabled: self.enabled,
@@ -213,11 +217,12 @@ impl UserStore for SqlStore {
                 let rows = rows.map_err(store_error)?;
                 let users =
                     read_each(&rows, "user").into_iter().map(|row| row.and_then(<User as TryFrom<UserRow>>::try_from));
+                // Identifiers are written by this store alone: where one is none, the list can't go on behind it.
                 let id = |row| {
-                    // Whatever stands there, the list goes on behind it: identifiers are written by this store alone.
-                    let id: Result<Uuid, _> =
-                        Row::try_get::<String, _>(row, 0).map(|id| Uuid::try_parse(&id).unwrap_or_default());
-                    id.map(UserId::from_uuid).map_err(store_error)
+                    let id: String = Row::try_get(row, 0).map_err(store_error)?;
+                    let damaged =
+                        |why: uuid::Error| StoreError::Corrupt { what: format!("user {id:?}"), why: why.to_string() };
+                    Uuid::try_parse(&id).map(UserId::from_uuid).map_err(damaged)
                 };
                 rows.iter().zip(users).map(|(row, user)| Ok((id(row)?, user))).collect()
             })

@@ -231,6 +231,30 @@ mod tests {
     }
 
     #[test]
+    fn judging_takes_bounded_time_whatever_it_is_given() {
+        let long = |pattern: &str| pattern.repeat(1024 / pattern.len());
+        for typed in [
+            long("a"),
+            long("1"),
+            long("4@8({[<369!1|70$5+%2z"),
+            long("p@55w0rd1|l!7"),
+            long("abcabd"),
+            long("1.1.2011"),
+            long("qwertzuiop0987654321"),
+            (0..256_u32).filter_map(|at| char::from_u32(0x4e00 + at * 7)).collect(),
+        ] {
+            let begun = crate::ports::Stopwatch::start();
+            let _ = check(15, &typed);
+            let took = begun.elapsed();
+            assert!(
+                took < std::time::Duration::from_secs(2),
+                "{took:?} for {}",
+                &typed.chars().take(20).collect::<String>()
+            );
+        }
+    }
+
+    #[test]
     fn what_could_be_typed_otherwise_elsewhere_is_refused() {
         for wrong in [
             "mossy kettle\torbit plank",
