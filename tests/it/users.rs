@@ -33,18 +33,22 @@ struct People {
     administration: UserAdministration,
 }
 
-fn passwords(cost: Argon2Cost, queue: usize) -> Passwords {
-    let limits = PoolLimits { threads: 2, queue, deadline: Duration::from_secs(30) };
+fn passwords(cost: Argon2Cost, threads: usize, queue: usize) -> Passwords {
+    let limits = PoolLimits { threads, queue, deadline: Duration::from_secs(30) };
     let hasher = Hasher::new(cost, Peppers::default(), Arc::new(SystemEntropy));
     Passwords::new(PasswordPolicy::new(15, []), hasher, HashPool::start(limits, Arc::new(())).unwrap())
 }
 
 impl People {
     async fn new(cost: Argon2Cost, queue: usize) -> Self {
+        Self::with(cost, 2, queue).await
+    }
+
+    async fn with(cost: Argon2Cost, threads: usize, queue: usize) -> Self {
         let database = Database::new(Backend::Sqlite);
         let store = database.open().await;
         let shared = Arc::new(store.clone());
-        let passwords = passwords(cost, queue);
+        let passwords = passwords(cost, threads, queue);
         let limits = Limits::new(1_000, 60_000);
         let accounts = Accounts::new(Arc::clone(&shared) as _, Arc::clone(&shared) as _, passwords.clone(), limits);
         let entropy = Arc::new(SystemEntropy);
@@ -155,7 +159,8 @@ async fn an_unknown_user_a_wrong_password_and_a_disabled_account_read_alike_from
 
 #[actix_web::test]
 async fn time_does_not_tell_an_unknown_user_from_a_wrong_password() {
-    let people = People::new(Argon2Cost::DEFAULT, 64).await;
+    // On one thread: of two each would come to hash for one of the names, and one of them may be the slower.
+    let people = People::with(Argon2Cost::DEFAULT, 1, 64).await;
     people.registered("ann").await;
     let names = ["ann", "ben"].map(|name| signet::users::LoginName::parse(name).digest());
     let mut times = [Vec::new(), Vec::new()];
@@ -169,11 +174,12 @@ async fn time_does_not_tell_an_unknown_user_from_a_wrong_password() {
     }
     let [wrong, unknown] = times.map(|mut times| {
         times.sort();
-        times[times.len() / 2]
+        (times[times.len() / 2], times[0])
     });
-    println!("median of 25 logins: wrong password {wrong:?}, unknown user {unknown:?}");
-    let ratio = wrong.as_secs_f64() / unknown.as_secs_f64();
-    assert!((0.5..2.0).contains(&ratio), "wrong {wrong:?}, unknown {unknown:?}");
+    println!("median of 25 logins: wrong password {:?}, unknown user {:?}", wrong.0, unknown.0);
+    // Whatever else this machine does makes medians scatter; the quickest of each is the work alone.
+    let ratio = wrong.1.as_secs_f64() / unknown.1.as_secs_f64();
+    assert!((0.5..2.0).contains(&ratio), "the quickest: wrong {:?}, unknown {:?}", wrong.1, unknown.1);
 }
 
 #[actix_web::test]
@@ -205,25 +211,29 @@ async fn a_stranger_who_fails_locks_nobody_out_who_comes_from_home() {
 #[actix_web::test]
 async fn a_storm_of_logins_is_turned_away_and_held_against_nobody() {
     let people = People::new(Argon2Cost::DEFAULT, 4).await;
-    people.registered("ann").await;
-    people.login("ann", RIGHT).await.unwrap();
-    let storm = crate::store::at_once((0..60).map(|_| {
-        let accounts = people.accounts.clone();
-        async move { accounts.authenticate("ann", RIGHT, "192.0.2.1".parse().unwrap()).await }
+    let names: Vec<String> = (0..20).map(|place| format!("user-{place}")).collect();
+    for name in &names {
+        people.registered(name).await;
+    }
+    let storm = crate::store::at_once((0..60).map(|place| {
+        let (accounts, name) = (people.accounts.clone(), names[place % names.len()].clone());
+        async move { accounts.authenticate(&name, RIGHT, "192.0.2.1".parse().unwrap()).await }
     }))
     .await;
-    let (mut busy, mut in_time, mut waiting) = (0, 0, 0);
+    let (mut busy, mut in_time) = (0, 0);
     for outcome in storm {
         match outcome {
             Ok(_) => in_time += 1,
-            Err(LoginRefused::Busy { .. }) => busy += 1,
-            Err(LoginRefused::TooMany { .. }) => waiting += 1,
+            Err(LoginRefused::Busy { retry_after }) => {
+                assert!(retry_after >= Duration::from_secs(1));
+                busy += 1;
+            }
             Err(other) => panic!("{other:?}"),
         }
     }
-    println!("storm of 60: {in_time} logged in, {busy} busy, {waiting} told to wait");
-    assert!(in_time >= 1 && busy + waiting >= 1);
-    people.login("ann", RIGHT).await.unwrap();
+    println!("storm of 60 on two threads and a queue of 4: {in_time} logged in, {busy} told to come again");
+    assert!(in_time >= 6 && busy >= 1);
+    assert_eq!(people.database.sql("SELECT CAST(MAX(weight + owner_weight) AS TEXT) FROM login_attempts").await, ["0"]);
 }
 
 #[actix_web::test]
