@@ -119,6 +119,11 @@ impl Issuer {
         self.endpoint("/oauth2/token")
     }
 
+    /// Scheme, host and port: the issuer without its path.
+    pub fn origin(&self) -> &str {
+        self.as_str().strip_suffix(self.path()).unwrap_or(self.as_str())
+    }
+
     /// The audience of tokens for Signet's own admin API, a reserved resource.
     pub fn admin_audience(&self) -> String {
         self.endpoint("/admin")

@@ -33,7 +33,8 @@ use crate::clients::{Administration, AdministrationRules, AssertionRules, Authen
 use crate::config::Settings;
 use crate::grants::Services;
 use crate::http::{
-    AccessLog, Admin, Description, Guard, Http, Limits, Listener, Metadata, PublishedKeys, TrustedProxies,
+    AccessLog, Admin, Auth, Description, Guard, Http, Limits, Listener, Metadata, PersonGuard, PublishedKeys,
+    TrustedProxies,
 };
 use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
@@ -347,6 +348,17 @@ struct Seen {
     traces: Option<Arc<Traces>>,
 }
 
+/// What signs people in, as the settings have it.
+fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Result<Auth, StartError> {
+    let attempts = Arc::new(opened.store.clone());
+    let people = people(settings, issuer, &opened.store, attempts, parts, Arc::new(()))?;
+    Ok(Auth {
+        accounts: people.accounts,
+        person: PersonGuard::new(issuer, Arc::clone(opened.keeper.ring()), settings.clock.max_skew),
+        registration: settings.auth.registration,
+    })
+}
+
 fn compose(
     settings: &Settings,
     issuer: &Issuer,
@@ -381,6 +393,7 @@ fn compose(
         directory: Arc::clone(&directory),
         audit: Arc::new(opened.store.clone()),
     };
+    let auth = auth(settings, issuer, opened, parts)?;
     Ok(Http {
         services: Services {
             issuer: issuer.clone(),
@@ -390,6 +403,7 @@ fn compose(
         },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
         admin,
+        auth,
         keys: PublishedKeys::new(ring, settings.keys.jwks_max_age),
         metadata: Metadata::new(issuer),
         description: Description::new(issuer, &settings.admin.bind.to_string()),

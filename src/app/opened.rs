@@ -163,6 +163,7 @@ impl Opened {
         let clock = Arc::clone(&parts.clock);
         let directory = Arc::new(Directory::new(Arc::clone(&shared) as _, shared, issuer.clone(), clock));
         directory.reload_resources().await?;
+        directory.reload_origins().await?;
         let kept = Kept {
             keeper: Arc::clone(&keeper),
             refresh_keys: Arc::clone(&refresh_keys),

@@ -4,7 +4,7 @@
 //! replaced before the follower counts the change as followed; identifiers nobody registered take bounded room and are
 //! remembered briefly, so that guessing them costs the store little.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tracing::error;
 
-use super::{Client, ClientId, Resource, ResourceId};
+use super::{Client, ClientId, Resource, ResourceId, WebOrigin};
 use crate::audit::Entry;
 use crate::issuer::Issuer;
 use crate::ports::{Clock, StoreError, Timestamp};
@@ -72,6 +72,9 @@ pub trait ClientStore: Send + Sync {
     /// can't be read is [`StoreError::Corrupt`] in its place.
     async fn list_each_client(&self, after: &str, limit: u32) -> Result<Vec<StoredClient>, StoreError>;
 
+    /// The web origins of all enabled first-party clients, in any order.
+    async fn load_web_origins(&self) -> Result<Vec<WebOrigin>, StoreError>;
+
     /// Stores a new client. A resource it names that does not exist is [`StoreError::Refused`].
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError>;
 
@@ -128,6 +131,7 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     seen: RwLock<Seen>,
     by_audience: ArcSwap<HashMap<String, Arc<Resource>>>,
+    origins: ArcSwap<HashSet<String>>,
     /// One reload of the resources at a time, so that an older answer never replaces a newer one.
     reload: tokio::sync::Mutex<()>,
 }
@@ -147,6 +151,7 @@ impl Directory {
             clock,
             seen: RwLock::default(),
             by_audience: ArcSwap::default(),
+            origins: ArcSwap::default(),
             reload: tokio::sync::Mutex::default(),
         }
     }
@@ -176,8 +181,26 @@ impl Directory {
         self.resource(&id.audience(&self.issuer))
     }
 
-    /// The client `id` changed in the store: takes its new state where it is known here.
+    /// Whether pages of `origin`, as a browser sent it, may call for some first-party client.
+    pub fn has_web_origin(&self, origin: &str) -> bool {
+        self.origins.load().contains(origin)
+    }
+
+    /// Clients changed in the store, or this replica starts: takes the origins of all of them.
+    pub async fn reload_origins(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.reload.lock().await;
+        let origins = self.clients.load_web_origins().await?;
+        self.origins.store(Arc::new(origins.iter().map(|origin| origin.as_str().to_owned()).collect()));
+        Ok(())
+    }
+
+    /// The client `id` changed in the store: takes its new state where it is known here, and its pages.
     pub async fn client_changed(&self, id: &str) -> Result<(), StoreError> {
+        self.reload_origins().await?;
+        self.known_client_changed(id).await
+    }
+
+    async fn known_client_changed(&self, id: &str) -> Result<(), StoreError> {
         let epoch = {
             let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
             seen.epoch += 1;
@@ -227,6 +250,7 @@ impl Directory {
     /// reaches back.
     pub async fn reload(&self) -> Result<(), StoreError> {
         self.reload_resources().await?;
+        self.reload_origins().await?;
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         *seen = Seen { epoch: seen.epoch + 1, ..Seen::default() };
         Ok(())

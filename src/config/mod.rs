@@ -220,6 +220,14 @@ section! {
 }
 
 section! {
+    /// The sign-in of people, at `/auth`.
+    pub struct AuthSettings at "auth." {
+        /// Whether anybody may make an account for themselves, at `/auth/register`.
+        registration: bool = fixed("false");
+    }
+}
+
+section! {
     /// People's passwords.
     pub struct PasswordsSettings at "passwords." {
         /// The fewest characters of a password that somebody chooses. Fewer than 15 only where it is not the only factor.
@@ -304,6 +312,8 @@ pub struct Settings {
     pub sessions: SessionsSettings,
     /// `clients.*`
     pub clients: ClientsSettings,
+    /// `auth.*`
+    pub auth: AuthSettings,
     /// `passwords.*`
     pub passwords: PasswordsSettings,
     /// `telemetry.*`
@@ -314,7 +324,7 @@ pub struct Settings {
 type Group = (&'static [&'static str], &'static [Setting]);
 
 /// The table of settings, by section.
-const SECTIONS: [Group; 12] = [
+const SECTIONS: [Group; 13] = [
     (RootSettings::DOC, RootSettings::TABLE),
     (PublicSettings::DOC, PublicSettings::TABLE),
     (AdminSettings::DOC, AdminSettings::TABLE),
@@ -325,6 +335,7 @@ const SECTIONS: [Group; 12] = [
     (TokensSettings::DOC, TokensSettings::TABLE),
     (SessionsSettings::DOC, SessionsSettings::TABLE),
     (ClientsSettings::DOC, ClientsSettings::TABLE),
+    (AuthSettings::DOC, AuthSettings::TABLE),
     (PasswordsSettings::DOC, PasswordsSettings::TABLE),
     (TelemetrySettings::DOC, TelemetrySettings::TABLE),
 ];
@@ -379,6 +390,7 @@ impl Settings {
         let tokens = TokensSettings::read(reader);
         let sessions = SessionsSettings::read(reader);
         let clients = ClientsSettings::read(reader);
+        let auth = AuthSettings::read(reader);
         let passwords = PasswordsSettings::read(reader);
         let telemetry = TelemetrySettings::read(reader);
         let issuer = rules::issuer(reader);
@@ -397,6 +409,7 @@ impl Settings {
             tokens: tokens?,
             sessions: sessions?,
             clients: clients?,
+            auth: auth?,
             passwords: passwords?,
             telemetry: telemetry?,
         })

@@ -25,19 +25,7 @@ fn handle(
     now: Timestamp,
 ) -> Result<TokenAnswer, GrantError> {
     let client = client.client();
-    let requested = match parameters.get("scope") {
-        None => None,
-        Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
-    };
-    let resource = match single(parameters)? {
-        Some(audience) => services
-            .directory
-            .resource(audience)
-            .filter(|resource| client.access.contains_key(&resource.id))
-            .ok_or(GrantError::InvalidTarget("the resource is unknown, or the client may get no token for it"))?,
-        None => default_resource(services, client, requested.as_ref())?,
-    };
-    let scope = granted(client, &resource, requested)?;
+    let (resource, scope) = chosen(services, client, single(parameters)?, parameters.get("scope"))?;
     let token = services
         .minter
         .mint(&TokenRequest { client, person: None, resource: &resource, scope: scope.as_str() }, now)?;
@@ -48,6 +36,30 @@ fn handle(
         refresh_token: None,
         algorithm: token.algorithm,
     })
+}
+
+/// The resource and the scope that `client` gets where it asks for these; by default its only resource, and all that it
+/// may get there.
+pub fn chosen(
+    services: &Services,
+    client: &Client,
+    resource: Option<&str>,
+    scope: Option<&str>,
+) -> Result<(Arc<Resource>, ScopeSet), GrantError> {
+    let requested = match scope {
+        None => None,
+        Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
+    };
+    let resource = match resource {
+        Some(audience) => services
+            .directory
+            .resource(audience)
+            .filter(|resource| client.access.contains_key(&resource.id))
+            .ok_or(GrantError::InvalidTarget("the resource is unknown, or the client may get no token for it"))?,
+        None => default_resource(services, client, requested.as_ref())?,
+    };
+    let scope = granted(client, &resource, requested)?;
+    Ok((resource, scope))
 }
 
 /// The one `resource` asked for, if any. Several are refused: a token that two services accept is a token that each of

@@ -19,7 +19,9 @@ use crate::secret::SecretText;
 use crate::tokens::session::{RefreshError, RefreshRefusal, SessionError, Sessions};
 use crate::tokens::{MintError, Minter};
 
+pub use client_credentials::chosen;
 pub use parameters::{ParameterError, Parameters, decode};
+pub use refresh_token::{Prolonging, prolong};
 
 /// What grants work with.
 pub struct Services {

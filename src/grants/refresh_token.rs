@@ -9,7 +9,7 @@ use super::client_credentials::single;
 use super::{Grant, GrantError, Parameters, Services, TokenAnswer};
 use crate::clients::{AuthenticatedClient, Client, GrantType, Resource, ScopeSet};
 use crate::ports::Timestamp;
-use crate::tokens::session::{ClientBinding, Decision, Presenter, RefreshRefusal, Session, SessionGrant};
+use crate::tokens::session::{ClientBinding, Decision, Delivery, Presenter, RefreshRefusal, Session, SessionGrant};
 use crate::tokens::{Person, TokenRequest};
 
 pub(super) const GRANT: Grant = Grant {
@@ -25,13 +25,38 @@ async fn handle(
     parameters: &Parameters<'_>,
     now: Timestamp,
 ) -> Result<TokenAnswer, GrantError> {
-    let client = client.client();
     let token = parameters.get("refresh_token").ok_or(GrantError::InvalidRequest("refresh_token is missing"))?;
-    let scope = match parameters.get("scope") {
+    let (scope, resource) = (parameters.get("scope"), single(parameters)?);
+    let asked = Prolonging { token, delivery: Delivery::Body, scope, resource };
+    Ok(prolong(services, client.client(), &asked, now).await?.0)
+}
+
+/// What is asked for with a refresh token.
+#[derive(Clone, Copy)]
+pub struct Prolonging<'a> {
+    /// The refresh token.
+    pub token: &'a str,
+    /// How it came.
+    pub delivery: Delivery,
+    /// Less than the session was given, if anything is said.
+    pub scope: Option<&'a str>,
+    /// The resource of the session, if anything is said.
+    pub resource: Option<&'a str>,
+}
+
+/// Prolongs a session at `client`, which was authenticated. A token that came in another way than the session has them
+/// travel is refused.
+pub async fn prolong(
+    services: &Services,
+    client: &Client,
+    asked: &Prolonging<'_>,
+    now: Timestamp,
+) -> Result<(TokenAnswer, Session), GrantError> {
+    let Prolonging { token, delivery, resource, .. } = *asked;
+    let scope = match asked.scope {
         None => None,
         Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
     };
-    let resource = single(parameters)?;
     let presenter = Presenter { client: &client.id, binding: ClientBinding::of(client) };
     if scope.is_some() || resource.is_some() {
         let session = services.sessions.look_up(token, &presenter).await?;
@@ -42,6 +67,9 @@ async fn handle(
     }
     services.minter.check(now)?;
     let refreshed = services.sessions.refresh(token, &presenter).await?;
+    if refreshed.session.delivery != delivery {
+        return Err(GrantError::InvalidGrant(RefreshRefusal::Decided(Decision::Foreign)));
+    }
     let (resource, scope) = allowed(services, client, &refreshed.session, scope)?;
     let request = TokenRequest {
         client,
@@ -50,13 +78,14 @@ async fn handle(
         scope: scope.as_str(),
     };
     let token = services.minter.mint(&request, now)?;
-    Ok(TokenAnswer {
+    let answer = TokenAnswer {
         access_token: token.compact,
         expires_in: token.lifetime.as_secs(),
         scope: scope.into(),
         refresh_token: refreshed.token,
         algorithm: token.algorithm,
-    })
+    };
+    Ok((answer, refreshed.session))
 }
 
 /// Refuses what goes beyond the session's grant.

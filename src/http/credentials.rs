@@ -24,6 +24,18 @@ pub(super) struct Basic {
     secret: String,
 }
 
+impl Basic {
+    /// The client's identifier.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// As credentials.
+    pub(super) fn presented(&self) -> Presented<'_> {
+        Presented::Secret { id: &self.id, secret: &self.secret, method: SecretMethod::Basic }
+    }
+}
+
 /// Reads `Authorization: Basic`; `None` without the header. Any other scheme, and anything not strictly encoded, is no
 /// authentication that we know.
 pub(super) fn basic(headers: &HeaderMap) -> Result<Option<Basic>, OAuthError> {
@@ -73,7 +85,7 @@ pub(super) fn presented<'a>(basic: Option<&'a Basic>, form: &'a Parameters<'_>) 
         if id.is_some_and(|id| id != basic.id) {
             return Err(OAuthError::InvalidRequest("client_id is not the client that authenticates"));
         }
-        return Ok(Presented::Secret { id: &basic.id, secret: &basic.secret, method: SecretMethod::Basic });
+        return Ok(basic.presented());
     }
     match (id, secret) {
         (Some(id), Some(secret)) => Ok(Presented::Secret { id, secret, method: SecretMethod::Post }),

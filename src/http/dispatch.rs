@@ -20,7 +20,7 @@ use super::error::{Problem, Refused, method_not_allowed, no_content};
 use super::meter::{NO_ROUTE, RouteMeter};
 use super::paths::{Found, Paths};
 use super::table::{Access, Endpoint, Listener, Route, table};
-use super::{Http, discovery, health, meter, oauth};
+use super::{Http, auth, discovery, health, meter, oauth};
 use crate::ports::{ActRecord, Timestamp};
 
 /// The routes of one listener, for an `HttpServer` in place of an `App`.
@@ -110,6 +110,7 @@ impl Dispatch {
     ) -> Answer {
         match served.by_method(head.method.as_str()) {
             Method::Row(row) => self.run(row, found, head, body, envelope).await,
+            Method::Preflight if served.is_for_people() => auth::preflight(&self.http, head, &served.allow),
             Method::Preflight => discovery::preflight(no_content()),
             Method::Unknown => method_not_allowed(&served.allow, served.speaks_oauth()),
         }
@@ -127,6 +128,10 @@ impl Dispatch {
         match row.access {
             // What it answers is public.
             Access::Anyone => row.endpoint.answer(&self.http, head, body, envelope.now).await,
+            Access::Person => {
+                let answer = person(&self.http, row.endpoint, found, head, body, envelope);
+                Box::pin(answer).await
+            }
             // Its credentials may stand in the body, which the endpoint reads.
             Access::Client => row.endpoint.answer(&self.http, head, body, envelope.now).await,
             // In a box of its own, as the token endpoint is.
@@ -162,6 +167,28 @@ async fn guarded(
     }
 }
 
+/// Runs an endpoint of `/auth`, which finds out for whom.
+async fn person(
+    http: &Http,
+    endpoint: Endpoint,
+    found: &Found,
+    head: &RequestHead,
+    body: &mut RequestBody,
+    envelope: &Envelope,
+) -> Answer {
+    let Endpoint::Auth(operation) = endpoint else { return endpoint.answer(http, head, body, envelope.now).await };
+    let call = auth::Call {
+        http,
+        auth: &http.auth,
+        head,
+        body,
+        parameters: &found.parameters,
+        request_id: envelope.request_id(),
+        address: http.address(Listener::Public, head),
+    };
+    operation.answer(call).await
+}
+
 impl Endpoint {
     async fn answer(self, http: &Http, head: &RequestHead, body: &mut RequestBody, now: Timestamp) -> Answer {
         match self {
@@ -175,8 +202,8 @@ impl Endpoint {
             Self::Metrics => meter::page(&*http.meter),
             // In a box of its own: what waits for nothing shall not pay for the room that this takes.
             Self::Token => Box::pin(token(http, head, body)).await,
-            // A row without a scope: nobody may.
-            Self::Admin(_) => Problem::NoToken.into(),
+            // A row without a scope, or not for people: nobody may.
+            Self::Admin(_) | Self::Auth(_) => Problem::NoToken.into(),
         }
     }
 }
@@ -220,7 +247,7 @@ impl Served {
         let of_row = if method == "HEAD" { "GET" } else { method };
         match self.rows.iter().find(|row| row.method == of_row) {
             Some(row) => Method::Row(row),
-            None if method == "OPTIONS" && self.rows.iter().any(Route::is_open_to_all) => Method::Preflight,
+            None if method == "OPTIONS" && self.rows.iter().any(Route::answers_preflights) => Method::Preflight,
             None => Method::Unknown,
         }
     }
@@ -231,6 +258,11 @@ impl Served {
         let known: Vec<&str> = known.into_iter().filter(|method| self.by_method(method) != Method::Unknown).collect();
         // Names of methods: always a header's value.
         HeaderValue::try_from(known.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Whether registered pages alone may call here.
+    fn is_for_people(&self) -> bool {
+        self.rows.iter().any(|row| row.access == Access::Person)
     }
 
     fn speaks_oauth(&self) -> bool {

@@ -4,6 +4,7 @@
 //! with problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). What a caller reads is fixed per case and
 //! repeats nothing that was sent; the detail goes to the log.
 
+mod denied;
 mod keys;
 mod problem;
 
@@ -18,6 +19,7 @@ use crate::clients::AuthenticationError;
 use crate::grants::{GrantError, ParameterError};
 use crate::ports::StoreError;
 
+pub(super) use denied::Denied;
 pub(super) use problem::{Kind, Problem};
 
 /// When a caller may try again, seconds.
@@ -71,11 +73,13 @@ struct Told {
     status: StatusCode,
     description: Cow<'static, str>,
     detail: Option<Cow<'static, str>>,
+    /// When to come again, seconds, where that is known.
+    retry_after: Option<u64>,
 }
 
 impl Told {
     fn new(code: &'static str, status: StatusCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, status, description: description.into(), detail: None }
+        Self { code, status, description: description.into(), detail: None, retry_after: None }
     }
 
     fn because(mut self, detail: &impl ToString) -> Self {
@@ -161,8 +165,9 @@ impl From<GrantError> for OAuthError {
 fn dress(mut answer: Answer, told: Told) -> Answer {
     answer.status = told.status;
     answer.note = Note { client: None, error: Some(told.code), detail: told.detail };
-    match told.status {
-        StatusCode::SERVICE_UNAVAILABLE => answer.with(header::RETRY_AFTER, RETRY_AFTER),
+    match (told.status, told.retry_after) {
+        (_, Some(seconds)) => answer.with(header::RETRY_AFTER, HeaderValue::from(seconds)),
+        (StatusCode::SERVICE_UNAVAILABLE, None) => answer.with(header::RETRY_AFTER, RETRY_AFTER),
         _ => answer,
     }
 }

@@ -36,6 +36,10 @@ pub trait Meter: Send + Sync {
     /// A client's credentials were refused, for one of [`Refusal::REASONS`](crate::clients::Refusal::REASONS).
     fn client_refused(&self, reason: &'static str);
 
+    /// Somebody logged in, or tried to: one of [`LOGIN_OUTCOMES`](super::LOGIN_OUTCOMES) or of
+    /// [`LoginRefusal::REASONS`](crate::users::LoginRefusal::REASONS).
+    fn login(&self, outcome: &'static str);
+
     /// All that was counted, and what holds now, in the
     /// [text format of Prometheus](https://prometheus.io/docs/instrumenting/exposition_formats/).
     fn page(&self) -> String;

@@ -6,17 +6,21 @@
 mod address;
 mod admin;
 mod answer;
+mod auth;
+mod bearer;
 mod bodiless;
 mod body;
 mod credentials;
 mod discovery;
 mod dispatch;
+mod document;
 mod envelope;
 mod error;
 mod health;
 mod meter;
 mod oauth;
 mod openapi;
+mod own_keys;
 mod paths;
 mod table;
 mod trace;
@@ -37,6 +41,10 @@ pub use admin::{
     ImportKey, KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource,
     RetireKey, RollSecret, RolledSecret, RotateKeys, TransitionView, path_segment,
 };
+pub use auth::{
+    Auth, ChangePassword, LOGIN_OUTCOMES, LogIn, LogOut, LoggedIn, MeView, PersonGuard, Refresh, Register,
+    RegisteredUser, SessionList, SessionView,
+};
 pub use discovery::{Metadata, PublishedKeys};
 pub use dispatch::routes;
 pub use envelope::{AccessLine, AccessLog};
@@ -55,6 +63,8 @@ pub struct Http {
     pub authenticator: Authenticator,
     /// What the admin API works with.
     pub admin: Admin,
+    /// What the sign-in of people works with.
+    pub auth: Auth,
     /// The keys to publish.
     pub keys: PublishedKeys,
     /// The metadata documents.

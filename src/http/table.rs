@@ -1,6 +1,7 @@
 //! The table of routes: every path and method that either listener answers, and who may call it.
 
 use super::admin::Operation;
+use super::auth::AuthOperation;
 use crate::issuer::Issuer;
 
 /// Which of the two listeners.
@@ -29,6 +30,8 @@ pub enum Access {
     Anyone,
     /// A client that authenticates in the request.
     Client,
+    /// A person, by a password, a session or an access token, at a first-party client: the endpoint sees to it.
+    Person,
     /// Whoever bears a token of the admin API with this scope.
     Scope(&'static str),
 }
@@ -46,6 +49,7 @@ pub(super) enum Endpoint {
     OpenApi,
     Docs,
     Admin(Operation),
+    Auth(AuthOperation),
 }
 
 /// A row of the table: one method at one path. A path that knows several methods has a row for each, and each says who
@@ -80,10 +84,26 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
         access: Access::Scope(scope),
         endpoint: Endpoint::Admin(operation),
     };
+    let auth = |method, path: &str, operation| Route {
+        listener: Listener::Public,
+        method,
+        path: issuer.endpoint_path(path),
+        access: Access::Person,
+        endpoint: Endpoint::Auth(operation),
+    };
     // In the order of their traffic: they are tried one after the other.
     let mut routes = vec![
         public("POST", issuer.endpoint_path("/oauth2/token"), Access::Client, Endpoint::Token),
         public("GET", issuer.endpoint_path("/.well-known/jwks.json"), Access::Anyone, Endpoint::Jwks),
+        auth("POST", "/auth/refresh", AuthOperation::Refresh),
+        auth("POST", "/auth/login", AuthOperation::LogIn),
+        auth("GET", "/auth/me", AuthOperation::Me),
+        auth("POST", "/auth/logout", AuthOperation::LogOut),
+        auth("GET", "/auth/sessions", AuthOperation::ListSessions),
+        auth("DELETE", "/auth/sessions", AuthOperation::EndOtherSessions),
+        auth("DELETE", "/auth/sessions/{sid}", AuthOperation::EndSession),
+        auth("POST", "/auth/password", AuthOperation::Password),
+        auth("POST", "/auth/register", AuthOperation::Register),
         public("GET", issuer.oauth_metadata_path(), Access::Anyone, Endpoint::OAuthMetadata),
         public("GET", issuer.openid_metadata_path(), Access::Anyone, Endpoint::OpenIdMetadata),
         public("GET", issuer.endpoint_path("/openapi.json"), Access::Anyone, Endpoint::OpenApi),
@@ -123,6 +143,11 @@ pub fn table(issuer: &Issuer) -> Vec<Route> {
 }
 
 impl Route {
+    /// Whether browsers may ask if a page of another origin may call: some may.
+    pub(super) fn answers_preflights(&self) -> bool {
+        self.is_open_to_all() || self.access == Access::Person
+    }
+
     /// Whether pages of any origin may read what it answers. What is for operators is for no page.
     pub(super) fn is_open_to_all(&self) -> bool {
         self.listener == Listener::Public && self.access == Access::Anyone && self.method == "GET"
@@ -154,7 +179,7 @@ mod tests {
                     assert!(of_the_api && Resource::admin().scopes.contains(scope), "{} {scope}", route.path);
                     assert_eq!(route.listener, Listener::Admin, "{}", route.path);
                 }
-                Access::Anyone | Access::Client => assert!(!of_the_api, "{}", route.path),
+                Access::Anyone | Access::Client | Access::Person => assert!(!of_the_api, "{}", route.path),
             }
         }
     }

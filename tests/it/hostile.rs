@@ -68,11 +68,18 @@ async fn every_route_answers_every_method_as_the_table_says_and_with_the_common_
                         allow.push("OPTIONS");
                     }
                 }
+                if route.access == Access::Person && !allow.contains(&"OPTIONS") {
+                    allow.push("OPTIONS");
+                }
                 let allowed = allow.contains(&method);
                 let status = match row.map(|row| row.access) {
                     _ if !allowed => StatusCode::METHOD_NOT_ALLOWED,
                     // Nobody gets past without credentials.
                     Some(Access::Client | Access::Scope(_)) => StatusCode::UNAUTHORIZED,
+                    // What has no body is not looked at, and accounts are an administrator's to make.
+                    Some(Access::Person) if route.path.ends_with("/register") => StatusCode::FORBIDDEN,
+                    Some(Access::Person) if method == "POST" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    Some(Access::Person) => StatusCode::UNAUTHORIZED,
                     _ if method == "OPTIONS" => StatusCode::NO_CONTENT,
                     _ => StatusCode::OK,
                 };

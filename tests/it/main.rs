@@ -7,6 +7,7 @@ mod admin;
 mod announcements;
 mod app;
 mod assertion;
+mod auth;
 mod cli;
 mod deployment;
 mod described;

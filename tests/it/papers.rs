@@ -100,6 +100,7 @@ fn the_table_of_routes_is_the_programs_own() {
             let access = match route.access {
                 Access::Anyone => "anyone".to_owned(),
                 Access::Client => "a client".to_owned(),
+                Access::Person => "a person".to_owned(),
                 Access::Scope(scope) => format!("scope {scope}"),
             };
             [listener.to_owned(), route.method.to_owned(), route.path, access]
@@ -235,7 +236,7 @@ fn every_command_that_a_paper_shows_exists_with_its_options() {
     for (path, call) in shown {
         // The verbs are the first words, up to two, as long as they are words.
         let is_verb = |word: &&String| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        let groups = ["config", "keys", "clients", "resources", "token", "audit"];
+        let groups = ["config", "keys", "clients", "resources", "token", "audit", "users"];
         let most = if call.first().is_some_and(|verb| groups.contains(&verb.as_str())) { 2 } else { 1 };
         let verbs: Vec<_> = call.iter().take(most).take_while(is_verb).filter(|word| !word.starts_with('-')).collect();
         let help = Command::new(env!("CARGO_BIN_EXE_signet")).args(&verbs).arg("--help").output().unwrap();

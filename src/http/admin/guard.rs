@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::RequestHead;
-use arc_swap::ArcSwapOption;
-use signet_verify::{AccessToken, Policy, verify};
+use signet_verify::{AccessToken, Policy};
 
 use super::caller::Caller;
-use super::token::bearer;
 use crate::clients::{Client, ClientId, ClientStore, Resource, ResourceId, ScopeSet};
+use crate::http::bearer::bearer;
 use crate::http::error::Problem;
+use crate::http::own_keys::OwnKeys;
 use crate::issuer::Issuer;
-use crate::keys::{Jwks, KeyRing};
+use crate::keys::KeyRing;
 use crate::ports::Timestamp;
 use crate::tokens::CLIENT_SUBJECT;
 
@@ -25,15 +25,8 @@ use crate::tokens::CLIENT_SUBJECT;
 pub struct Guard {
     audience: String,
     policy: Policy,
-    ring: Arc<KeyRing>,
+    own: OwnKeys,
     clients: Arc<dyn ClientStore>,
-    parsed: ArcSwapOption<Parsed>,
-}
-
-/// The published keys, parsed once a change.
-struct Parsed {
-    of: Arc<Jwks>,
-    keys: signet_verify::Jwks,
 }
 
 impl Guard {
@@ -44,7 +37,7 @@ impl Guard {
         // What Ed25519 is called is a setting, which may have changed since the token was signed.
         let policy = Policy::new(issuer.as_str(), audience.as_str()).accept_eddsa_name(true);
         let policy = policy.clone().leeway(max_skew * 2).unwrap_or(policy);
-        Self { audience, policy, ring, clients, parsed: ArcSwapOption::empty() }
+        Self { audience, policy, own: OwnKeys::new(ring), clients }
     }
 
     /// The caller, who has the scope `needed`. `request_id` names the request in the log.
@@ -66,14 +59,8 @@ impl Guard {
     }
 
     fn check(&self, token: &str, now: Timestamp) -> Result<AccessToken, Problem> {
-        // A replica that was cut off for longer than the lease does not know which keys and clients are good.
-        if !self.ring.is_confirmed(now) {
-            return Err(Problem::Unavailable("the keys were not confirmed for longer than the lease".into()));
-        }
-        let since_epoch = Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
         let refused = |why: &str| Problem::InvalidToken(why.to_owned().into());
-        let token = verify(&self.keys()?.keys, &self.policy, token, since_epoch)
-            .map_err(|error| Problem::InvalidToken(error.to_string().into()))?;
+        let token = self.own.verify(&self.policy, token, now)?;
         if *token.aud.as_slice() != [self.audience.as_str()] {
             return Err(refused("it is for others besides the admin API"));
         }
@@ -100,21 +87,6 @@ impl Guard {
             }
             Some(client) => Ok(client),
         }
-    }
-
-    /// What was parsed before, while the set of keys is the same.
-    fn keys(&self) -> Result<Arc<Parsed>, Problem> {
-        let of = self.ring.jwks();
-        if let Some(known) = self.parsed.load().as_ref()
-            && Arc::ptr_eq(&known.of, &of)
-        {
-            return Ok(Arc::clone(known));
-        }
-        let unreadable = |error| Problem::Unavailable(format!("the published keys can't be read: {error}").into());
-        let keys = signet_verify::Jwks::parse(of.body()).map_err(unreadable)?;
-        let parsed = Arc::new(Parsed { of, keys });
-        self.parsed.store(Some(Arc::clone(&parsed)));
-        Ok(parsed)
     }
 }
 

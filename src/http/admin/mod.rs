@@ -19,7 +19,6 @@ mod paging;
 mod precondition;
 mod query;
 mod resources;
-mod token;
 
 use std::sync::Arc;
 

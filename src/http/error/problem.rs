@@ -11,7 +11,7 @@ use actix_web::http::header::{self, HeaderValue};
 use serde_json::{Map, Value};
 use signet_verify::json::JsonError;
 
-use super::{Refused, Told, dress, keys};
+use super::{Denied, Refused, Told, dress, keys};
 use crate::clients::{AdministrationError, ClientError, ResourceError};
 use crate::http::answer::Answer;
 use crate::keys::{KeeperError, SweepRefused};
@@ -85,6 +85,8 @@ pub(in crate::http) enum Problem {
     NoSuchKey,
     /// The keys were not changed.
     Keys(KeeperError),
+    /// `/auth` refuses.
+    Denied(Denied),
 }
 
 /// What a change is about.
@@ -103,6 +105,12 @@ impl From<Refused> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
     }
 }
 
@@ -164,6 +172,7 @@ impl Problem {
             Self::Administration(kind, error) => administration(*kind, error),
             Self::NoSuchKey => keys::no_such_key(),
             Self::Keys(error) => keys::told(error),
+            Self::Denied(denied) => denied.told(),
         }
     }
 
@@ -184,6 +193,7 @@ impl Problem {
             Self::Stale { version } => vec![("version", version.into())],
             Self::Administration(_, error) => more_of_administration(error),
             Self::Keys(error) => keys::more(&error),
+            Self::Denied(denied) => denied.more(),
             _ => Vec::new(),
         }
     }
@@ -195,6 +205,8 @@ impl Problem {
             // "If the request lacks any authentication information, the resource server SHOULD NOT include an error
             // code": https://www.rfc-editor.org/rfc/rfc6750#section-3.1
             Self::NoToken => "Bearer realm=\"signet\"".into(),
+            // https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2: a 401 says what would do.
+            Self::Denied(denied) if denied.is_unauthorized() => "Bearer realm=\"signet\"".into(),
             Self::SeveralTokens => "Bearer realm=\"signet\", error=\"invalid_request\"".into(),
             Self::InvalidToken(_) => "Bearer realm=\"signet\", error=\"invalid_token\"".into(),
             Self::InsufficientScope(scope) => {

@@ -72,16 +72,11 @@ fn document(issuer: &Issuer, admin: &str) -> Value {
                 a stable `code`. Every answer has an `X-Request-Id`.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": origin(issuer), "description": "the public listener" }],
+        "servers": [{ "url": issuer.origin(), "description": "the public listener" }],
         "tags": operations::TAGS.map(|(name, description)| json!({ "name": name, "description": description })),
         "paths": paths,
         "components": { "schemas": schemas::all(), "securitySchemes": security_schemes(issuer) },
     })
-}
-
-/// The issuer without its path: the paths of the table have that already.
-fn origin(issuer: &Issuer) -> &str {
-    issuer.as_str().strip_suffix(issuer.path()).unwrap_or(issuer.as_str())
 }
 
 fn path_item(route: &Route, issuer: &Issuer, admin: &str) -> Value {
@@ -99,7 +94,7 @@ fn path_item(route: &Route, issuer: &Issuer, admin: &str) -> Value {
         item["parameters"] = parameters.into();
     }
     if route.listener == Listener::Admin {
-        let scheme = origin(issuer).split(':').next().unwrap_or("http");
+        let scheme = issuer.origin().split(':').next().unwrap_or("http");
         let default = if scheme == "https" { format!("https://{admin}") } else { format!("http://{admin}") };
         item["servers"] = json!([{ "url": default, "description": "the admin listener" }]);
     }
@@ -137,6 +132,10 @@ fn operation(route: &Route) -> Value {
         Access::Client => {
             operation["security"] = json!([{ "client_secret_basic": [] }]);
         }
+        Access::Person if route.method == "POST" => {
+            operation["security"] = json!([{}, { "client_secret_basic": [] }, { "person_token": [] }]);
+        }
+        Access::Person => operation["security"] = json!([{ "person_token": [] }]),
         Access::Scope(scope) => {
             operation["security"] = json!([{ "admin_token": [scope] }]);
             operation["x-required-scope"] = scope.into();
@@ -176,6 +175,10 @@ fn security_schemes(issuer: &Issuer) -> Value {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
             "description": format!("An access token of this issuer for the audience `{}`, with the scope that the route \
                 names.", issuer.admin_audience()),
+        },
+        "person_token": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "An access token of a session that began at `/auth/login`.",
         },
         "client_secret_basic": {
             "type": "http", "scheme": "basic",
@@ -258,6 +261,11 @@ mod tests {
             "Because",
             "CreateResource",
             "ReplaceResource",
+            "LogIn",
+            "Refresh",
+            "LogOut",
+            "ChangePassword",
+            "Register",
         ] {
             let schema = &described()["components"]["schemas"][name];
             assert_eq!(schema["additionalProperties"], false, "{name}: {schema}");

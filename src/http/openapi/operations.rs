@@ -1,6 +1,7 @@
 //! What each endpoint does, in words: the only description that is written by hand.
 
 mod keys;
+mod people;
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::http::table::Endpoint;
 
 const JSON: &str = "application/json";
 const PUBLIC: &str = "Tokens and keys";
+const PEOPLE: &str = "People";
 const HEALTH: &str = "Health";
 const KEYS: &str = "Signing keys";
 const CLIENTS: &str = "Clients";
@@ -17,8 +19,9 @@ const AUDIT: &str = "Audit log";
 const DESCRIPTION: &str = "Description";
 
 /// The groups, in the order in which they are shown.
-pub(super) const TAGS: [(&str, &str); 7] = [
+pub(super) const TAGS: [(&str, &str); 8] = [
     (PUBLIC, "What applications and verifiers use."),
+    (PEOPLE, "Signing in, by first-party clients and their pages alone."),
     (KEYS, "What signs the tokens."),
     (CLIENTS, "Who may ask for tokens."),
     (RESOURCES, "The services that tokens are for."),
@@ -199,6 +202,7 @@ pub(super) fn of(endpoint: Endpoint) -> Described {
         Endpoint::OpenApi => {
             plain("openapi", DESCRIPTION, "This description", "", vec![answered("OpenAPI 3.1.", JSON, "OpenApi")])
         }
+        Endpoint::Auth(operation) => people::described(operation),
         Endpoint::Docs => {
             plain("docs", DESCRIPTION, "This description as a page", "", vec![answered("A page.", "text/html", "Text")])
         }

@@ -14,6 +14,10 @@ use crate::http::admin::{
     ReplaceClient, ReplaceResource, RetireKey, RollSecret, RolledSecret, RotateKeys,
 };
 
+use crate::http::auth::{
+    ChangePassword, LogIn, LogOut, LoggedIn, MeView, Refresh, Register, RegisteredUser, SessionList,
+};
+
 const PREFIX: &str = "#/components/schemas/";
 
 /// A reference to the schema called `name`.
@@ -43,6 +47,15 @@ pub(super) fn all() -> Map<String, Value> {
     add::<ReplaceResource>(&mut schemas);
     add::<ResourceView>(&mut schemas);
     add::<AuditEntry>(&mut schemas);
+    add::<LogIn>(&mut schemas);
+    add::<Refresh>(&mut schemas);
+    add::<LogOut>(&mut schemas);
+    add::<ChangePassword>(&mut schemas);
+    add::<Register>(&mut schemas);
+    add::<LoggedIn>(&mut schemas);
+    add::<MeView>(&mut schemas);
+    add::<SessionList>(&mut schemas);
+    add::<RegisteredUser>(&mut schemas);
     let whole = schemas.clone();
     for schema in schemas.values_mut() {
         *schema = merged(schema, &whole);

@@ -340,6 +340,19 @@ impl ClientStore for SqlStore {
         .await
     }
 
+    async fn load_web_origins(&self) -> Result<Vec<WebOrigin>, StoreError> {
+        self.bounded(async {
+            const FIND: &str = "SELECT web_origins FROM clients WHERE first_party AND enabled AND web_origins <> '[]'";
+            let rows: Vec<(String,)> =
+                on_pool!(self, |pool| sqlx::query_as(FIND).fetch_all(pool).await).map_err(store_error)?;
+            // A damaged row takes its own pages away, and no others; it is told of when its client is asked for.
+            let origins =
+                rows.iter().filter_map(|(origins,)| serde_json::from_str::<Vec<String>>(origins).ok()).flatten();
+            Ok(origins.filter_map(|origin| WebOrigin::parse(&origin).ok()).collect())
+        })
+        .await
+    }
+
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError> {
         self.bounded(async {
             let now = self.now().await?;

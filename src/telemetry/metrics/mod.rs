@@ -68,6 +68,10 @@ impl Meter for Metrics {
         self.tokens.unauthenticated(reason);
     }
 
+    fn login(&self, outcome: &'static str) {
+        self.tokens.logged_in(outcome);
+    }
+
     fn page(&self) -> String {
         let mut families = Families::default();
         state::collect(&mut families, &self.observed.observe());

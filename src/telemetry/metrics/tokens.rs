@@ -1,4 +1,4 @@
-//! Tokens by grant and algorithm, refusals by grant and error, and clients that were not let in by the reason.
+//! Tokens by grant and algorithm, refusals by grant and error, clients that were not let in by the reason, and sign-ins.
 //!
 //! Guarantees: every combination exists from the start, at zero, and no other ever does. No client is a label: how many
 //! there are is not ours to bound, and who asked for a token stands in the log.
@@ -7,7 +7,8 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use signet_verify::Algorithm;
 
 use crate::clients::{GrantType, Refusal};
-use crate::http::{NO_ROUTE, OAUTH_ERRORS};
+use crate::http::{LOGIN_OUTCOMES, NO_ROUTE, OAUTH_ERRORS};
+use crate::users::LoginRefusal;
 
 pub(super) struct Tokens {
     /// By grant, then algorithm.
@@ -16,6 +17,8 @@ pub(super) struct Tokens {
     refused: Vec<Vec<IntCounter>>,
     /// By reason.
     unauthenticated: Vec<IntCounter>,
+    /// By outcome.
+    logins: Vec<(&'static str, IntCounter)>,
 }
 
 impl Tokens {
@@ -41,12 +44,19 @@ impl Tokens {
             "Client credentials refused, by the reason, which the client does not learn.",
             &["reason"],
         )?;
+        let logins = family(
+            "signet_logins_total",
+            "Sign-ins by password, by how they came out, which whoever tried does not learn.",
+            &["outcome"],
+        )?;
+        let outcomes = LOGIN_OUTCOMES.into_iter().chain(LoginRefusal::REASONS);
         let algorithms = |grant| Algorithm::ALL.map(|known| issued.with_label_values(&[grant, known.name()])).into();
         let errors = |grant| OAUTH_ERRORS.map(|code| refused.with_label_values(&[grant, code])).into();
         Ok(Self {
             issued: grants().map(algorithms).collect(),
             refused: grants().chain([NO_ROUTE]).map(errors).collect(),
             unauthenticated: Refusal::REASONS.map(|reason| unauthenticated.with_label_values(&[reason])).into(),
+            logins: outcomes.map(|outcome| (outcome, logins.with_label_values(&[outcome]))).collect(),
         })
     }
 
@@ -62,6 +72,12 @@ impl Tokens {
             None => self.refused.last(),
         };
         count(counters, position(&OAUTH_ERRORS, code));
+    }
+
+    pub(super) fn logged_in(&self, outcome: &str) {
+        if let Some((_, counter)) = self.logins.iter().find(|(known, _)| *known == outcome) {
+            counter.inc();
+        }
     }
 
     pub(super) fn unauthenticated(&self, reason: &str) {

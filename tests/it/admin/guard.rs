@@ -25,7 +25,7 @@ fn guarded(api: &Api) -> Vec<(Route, String, &'static str)> {
             assert!(!path.contains('{'), "{path}: give its parameter a value here");
             Some((route, path, scope))
         }
-        Access::Anyone | Access::Client => None,
+        Access::Anyone | Access::Client | Access::Person => None,
     });
     guarded.collect()
 }

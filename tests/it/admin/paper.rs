@@ -1,4 +1,4 @@
-//! docs/admin-api.md and the rotation of README.md, executed: their blocks of shell, against a first start.
+//! docs/admin-api.md, the sign-in and the rotation of README.md, executed: their blocks of shell, against a first start.
 
 use crate::start::program::Program;
 
@@ -52,5 +52,22 @@ async fn the_readme_rotates_a_key_on_the_command_line_and_through_the_api_as_it_
         assert_eq!(state, Some("retiring".into()), "{kid}");
         assert!(ended.out.contains(&kid), "it is in the key set that was shown");
     }
+    running.stop();
+}
+
+#[actix_web::test]
+async fn the_readme_signs_a_person_in_by_bodies_and_by_a_cookie_as_it_stands() {
+    let mut program = Program::new();
+    program.set("ISSUER", None);
+    let running = program.serve();
+    let paper = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let section = paper.split("\n## A person signs in\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    let script = blocks.join("\n").replace("http://127.0.0.1:8080", &running.public);
+    let ended =
+        program.shell(&script.replace("curl -sS", "curl -sS --fail-with-body"), std::path::Path::new("/usr/bin"));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    assert!(!ended.out.contains("srt_"), "{}", ended.out);
     running.stop();
 }

@@ -5,7 +5,7 @@
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 
-use crate::http::error::Problem;
+use super::error::Problem;
 
 const SCHEME: &[u8] = b"bearer ";
 
