@@ -26,6 +26,9 @@ pub enum Wrong {
     /// The log ends before the head that the database itself records.
     #[error("the log ends here, but its recorded head is {0}: its tail was cut off or replaced")]
     Head(Head),
+    /// It stands behind the head that the database itself records.
+    #[error("the recorded head is {0}: this row was added behind it")]
+    Beyond(Head),
     /// The log does not contain the head that was noted elsewhere.
     #[error("it is not the row of the noted head {0}: the log was cut off there, or written anew")]
     Noted(Head),
@@ -95,6 +98,11 @@ impl<'c> Verification<'c> {
         }
         self.verdict.rows += 1;
         self.verdict.head = row.head();
+    }
+
+    /// Takes a row whose number is above that of `recorded`, a head that the database recorded after the row was read.
+    pub fn read_beyond(&mut self, row: &Row, recorded: Head) {
+        self.found(row.number, Wrong::Beyond(recorded));
     }
 
     /// Ends after the last row. `recorded` is the head that the database keeps beside the log.

@@ -227,7 +227,7 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Counts its changes, from 1.
+    /// Counts its changes, from the milliseconds of `created_at` on.
     pub version: i64,
 }
 

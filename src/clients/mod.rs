@@ -12,6 +12,7 @@ mod origin;
 mod registration;
 mod resource;
 mod scope;
+mod version;
 mod view;
 
 pub use administration::{

@@ -15,6 +15,7 @@ use super::{
 };
 use utoipa::ToSchema;
 
+use super::version::first_version;
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 
@@ -82,7 +83,7 @@ impl ClientMetadata {
             enabled: true,
             created_at: now,
             updated_at: now,
-            version: 1,
+            version: first_version(now),
         })
     }
 

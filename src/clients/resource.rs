@@ -7,6 +7,7 @@ use std::time::Duration;
 use signet_verify::Algorithm;
 use url::Url;
 
+use super::version::first_version;
 use super::{ScopeError, ScopeSet};
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
@@ -106,12 +107,12 @@ pub struct Resource {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// Counts its changes, from 1.
+    /// Counts its changes, from the milliseconds of `created_at` on.
     pub version: i64,
 }
 
 impl Resource {
-    /// A new resource at version 1, with the issuer's defaults for lifetime and algorithm.
+    /// A new resource, with the issuer's defaults for lifetime and algorithm.
     pub fn new(id: ResourceId, name: &str, scopes: ScopeSet, now: Timestamp) -> Self {
         Self {
             id,
@@ -121,7 +122,7 @@ impl Resource {
             algorithm: None,
             created_at: now,
             updated_at: now,
-            version: 1,
+            version: first_version(now),
         }
     }
 

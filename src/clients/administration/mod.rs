@@ -145,9 +145,10 @@ impl Administration {
         let (client, secret) = match &client.authentication {
             ClientAuthentication::PrivateKeyJwt { .. } | ClientAuthentication::Public => (client, None),
             ClientAuthentication::Secret { .. } => {
+                let version = client.version;
                 let rolled = client.roll_secret(SecretOrigin::Issued, Duration::ZERO, self.entropy.as_ref(), now)?;
                 // Its first secret is no change of it.
-                (Client { version: 1, ..rolled.0 }, Some(rolled.1))
+                (Client { version, ..rolled.0 }, Some(rolled.1))
             }
         };
         request.power.over_client(None, Some(&client))?;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::document::{read, read_any};
 use super::key_views::{KeyChangeView, KeyList, KeyView};
 use super::paging::{PARAMETERS, Wanted, json};
-use super::precondition::etag;
+use super::precondition::{IfMatch, etag};
 use super::query::Query;
 use super::{Admin, Call};
 use crate::audit::By;
@@ -156,6 +156,7 @@ async fn shown(admin: &Admin, kid: &Kid) -> Result<Answer, Problem> {
 
 pub(super) async fn create(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let CreateKey { algorithm: name, rsa_bits, reason } = read(admin, call).await?;
     let by = call.caller.because(reason)?;
     let algorithm = algorithm(&name)?;
@@ -175,6 +176,7 @@ pub(super) async fn create(admin: &Admin, call: &mut Call<'_>) -> Result<Answer,
 
 pub(super) async fn import(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let ImportKey { pem, algorithm: name, reason } = read(admin, call).await?;
     let by = call.caller.because(reason)?;
     let wanted = name.as_deref().map(algorithm).transpose()?;
@@ -191,6 +193,7 @@ async fn made(admin: &Admin, key: &Key) -> Result<Answer, Problem> {
 
 pub(super) async fn rotate(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let RotateKeys { algorithm: name, if_active, force, dry_run, reason } = read_any(admin, call).await?;
     let by = call.caller.because(reason)?;
     let algorithm = name.as_deref().map(algorithm).transpose()?;
@@ -205,6 +208,7 @@ pub(super) async fn rotate(admin: &Admin, call: &mut Call<'_>) -> Result<Answer,
 
 pub(super) async fn activate(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let ActivateKey { force, reason } = read_any(admin, call).await?;
     let by = call.caller.because(reason)?;
     perform(admin, &KeyAct::Activate { kid: kid(call)?, force }, &by).await
@@ -212,6 +216,7 @@ pub(super) async fn activate(admin: &Admin, call: &mut Call<'_>) -> Result<Answe
 
 pub(super) async fn retire(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let RetireKey { reason } = read_any(admin, call).await?;
     let by = call.caller.because(reason)?;
     perform(admin, &KeyAct::Retire { kid: kid(call)? }, &by).await
@@ -219,6 +224,7 @@ pub(super) async fn retire(admin: &Admin, call: &mut Call<'_>) -> Result<Answer,
 
 pub(super) async fn compromise(admin: &Admin, call: &mut Call<'_>) -> Result<Answer, Problem> {
     Query::none(call.head)?;
+    IfMatch::none(&call.head.headers)?;
     let CompromiseKey { reason } = read(admin, call).await?;
     if reason.trim().is_empty() {
         return Err(invalid("reason", "it says nothing"));

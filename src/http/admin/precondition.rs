@@ -23,6 +23,11 @@ pub(super) fn etag(version: i64) -> Option<HeaderValue> {
 }
 
 impl IfMatch {
+    /// Refuses the header where it would not be heeded.
+    pub(super) fn none(headers: &HeaderMap) -> Result<(), Problem> {
+        if headers.contains_key(IF_MATCH) { Err(Problem::UnexpectedIfMatch) } else { Ok(()) }
+    }
+
     /// Reads the header, which must be there.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let lines: Vec<&[u8]> = headers.get_all(IF_MATCH).map(|value| value.as_bytes()).collect();

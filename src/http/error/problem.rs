@@ -74,6 +74,8 @@ pub(in crate::http) enum Problem {
     PreconditionRequired,
     /// `If-Match` is malformed.
     InvalidIfMatch,
+    /// `If-Match` where it means nothing.
+    UnexpectedIfMatch,
     /// Someone changed it since the caller saw it.
     Stale {
         /// The version that it has now.
@@ -165,6 +167,7 @@ impl Problem {
                 StatusCode::PRECONDITION_REQUIRED,
                 "If-Match is needed: read it first",
             ),
+            Self::UnexpectedIfMatch => bad("unexpected_if_match", "this route takes no If-Match"),
             Self::InvalidIfMatch => bad("invalid_if_match", "If-Match is not a list of entity tags"),
             Self::Stale { .. } => {
                 Told::new("stale_version", StatusCode::PRECONDITION_FAILED, "it was changed meanwhile: read it again")

@@ -107,6 +107,15 @@ pub(super) fn head(number: i64, hash: &[u8]) -> Result<Head, StoreError> {
     Ok(Head { number, hash: hash.try_into().map_err(damaged)? })
 }
 
+/// Why a row was not appended. Where another has its number, somebody else than Signet wrote that.
+pub(super) fn not_appended(error: sqlx::Error) -> StoreError {
+    if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
+        let why = "a row stands behind its recorded head: `signet audit verify` tells which".to_owned();
+        return StoreError::Corrupt { what: "the audit log".to_owned(), why };
+    }
+    store_error(error)
+}
+
 impl SqlStore {
     /// The same store, able to make changes: each is entered in the audit log by `chain`.
     #[must_use]
@@ -164,34 +173,33 @@ impl SqlStore {
     }
 
     /// Reads the whole log and finds what does not fit. `noted` is a head that was kept somewhere else. `progress` is
-    /// told how many rows were read, of about how many. Rows that are appended meanwhile are left for the next time.
+    /// told how many rows were read, of about how many. Rows that are appended meanwhile are read too.
     pub async fn verify_audit(
         &self,
         noted: Option<Head>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Verdict, StoreError> {
         let chain = self.chain()?;
-        let recorded = self.audit_head().await?;
-        let total = u64::try_from(recorded.number).unwrap_or(0);
+        let mut recorded = self.audit_head().await?;
         let mut verification = Verification::begin(chain, noted);
         let (mut last, mut read) = (i64::MIN, 0);
         loop {
             let rows = self.audit_rows(last).await?;
             let Some(end) = rows.last() else { break };
             last = end.number;
-            // What was appended after the head was read is not of this reading; a row that claims to be from there and
-            // is not comes before the head is met.
-            let of_this_reading = rows.iter().take_while(|row| row.number <= recorded.number);
-            let mut taken = 0;
-            for row in of_this_reading {
-                verification.read(row);
-                taken += 1;
+            if last > recorded.number {
+                // A row is appended together with the head that it is: what this one does not reach is no such row.
+                recorded = self.audit_head().await?;
             }
-            read += taken;
-            progress(read, total);
-            if taken < rows.len() as u64 {
-                break;
+            for row in &rows {
+                if row.number > recorded.number {
+                    verification.read_beyond(row, recorded);
+                } else {
+                    verification.read(row);
+                }
             }
+            read += rows.len() as u64;
+            progress(read, u64::try_from(recorded.number).unwrap_or(0));
         }
         Ok(verification.end(recorded))
     }

@@ -159,7 +159,7 @@ macro_rules! append_audit {
         $crate::store::sql::audit::bind_row!(row)
             .execute(&mut *$tx)
             .await
-            .map_err($crate::store::sql::error::store_error)?;
+            .map_err($crate::store::sql::audit::not_appended)?;
         row
     }};
 }

@@ -22,6 +22,11 @@ fn form(resource: &str) -> [(&'static str, &str); 2] {
     [("grant_type", "client_credentials"), ("resource", resource)]
 }
 
+/// The tag of the version number `change` of what was registered when the test began, at 2027-01-15T08:00:00Z.
+fn version(change: i64) -> String {
+    format!("\"{}\"", 1_800_000_000_000 + change - 1)
+}
+
 /// The newest row tells of the change that was answered so.
 async fn assert_audited(api: &Api, answer: &Answer, act: &str, subject: &str, reason: &str, rows: &mut usize) {
     let log = api.rows().await;
@@ -41,7 +46,7 @@ async fn a_client_lives_through_the_api(backend: Backend) {
     let body =
         json!({"client_id": "till", "client_name": "Till", "access": {ORDERS: "orders:read"}, "reason": "new shop"});
     let created = api.change("POST", CLIENTS, None, body).await;
-    assert_eq!((created.status.as_u16(), done(&created)), (201, "\"1\"".to_owned()));
+    assert_eq!((created.status.as_u16(), done(&created)), (201, version(1)));
     assert_eq!(created.header("location"), Some(path.as_str()));
     assert_audited(&api, &created, "clients.create", "till", "new shop", &mut rows).await;
     let first = created.body["client_secret"].as_str().unwrap().to_owned();
@@ -50,49 +55,49 @@ async fn a_client_lives_through_the_api(backend: Backend) {
     assert!(works(&first).await);
 
     let shown = api.get(&path).await;
-    assert_eq!(done(&shown), "\"1\"");
+    assert_eq!(done(&shown), version(1));
     assert_eq!(shown.body["secrets"], json!([{"created_at": "2027-01-15T08:00:00Z", "first_start": false}]));
     let secretless = ["client_secret", "client_secret_expires_at", "client_id_issued_at", "token_endpoint"];
     let mut expected = created.body.clone();
     expected.as_object_mut().unwrap().retain(|member, _| !secretless.contains(&member.as_str()));
     assert_eq!(shown.body, expected);
     let head = answer(api.request("HEAD", &path)).await;
-    assert_eq!((head.text.as_str(), head.header("etag")), ("", Some("\"1\"")));
+    assert_eq!((head.text.as_str(), head.header("etag")), ("", Some(version(1).as_str())));
 
     let wider = json!({"client_name": "Till 2", "access": {ORDERS: "orders:read orders:write"}, "reason": "it sells"});
-    let replaced = api.change("PUT", &path, Some("\"1\""), wider.clone()).await;
-    assert_eq!(done(&replaced), "\"2\"");
+    let replaced = api.change("PUT", &path, Some(&version(1)), wider.clone()).await;
+    assert_eq!(done(&replaced), version(2));
     assert_audited(&api, &replaced, "clients.update", "till", "it sells", &mut rows).await;
     assert_eq!(replaced.body, api.get(&path).await.body);
-    let same = api.change("PUT", &path, Some("\"2\""), wider).await;
-    assert_eq!((same.status.as_u16(), done(&same).as_str()), (200, "\"2\""), "what is so already is not changed");
+    let same = api.change("PUT", &path, Some(&version(2)), wider).await;
+    assert_eq!((same.status.as_u16(), done(&same)), (200, version(2)), "what is so already is not changed");
     assert_eq!((&same.body, api.rows().await.len()), (&replaced.body, rows));
     assert!(works(&first).await, "secrets stay");
 
-    let rolled = api.change("POST", &format!("{path}/secret"), Some("\"2\""), json!({"overlap_seconds": 60})).await;
-    assert_eq!(done(&rolled), "\"3\"");
+    let rolled = api.change("POST", &format!("{path}/secret"), Some(&version(2)), json!({"overlap_seconds": 60})).await;
+    assert_eq!(done(&rolled), version(3));
     assert_eq!(rolled.body["old_secret_valid_until"], "2027-01-15T08:01:00Z");
     assert_audited(&api, &rolled, "clients.roll_secret", "till", "", &mut rows).await;
     let second = rolled.body["client_secret"].as_str().unwrap().to_owned();
     assert!(works(&first).await && works(&second).await);
-    let ended = api.change("POST", &format!("{path}/secret"), Some("\"3\""), json!({"overlap_seconds": 0})).await;
-    assert_eq!((done(&ended).as_str(), ended.body.get("old_secret_valid_until")), ("\"4\"", None));
+    let ended = api.change("POST", &format!("{path}/secret"), Some(&version(3)), json!({"overlap_seconds": 0})).await;
+    assert_eq!((done(&ended), ended.body.get("old_secret_valid_until")), (version(4), None));
     rows += 1;
     assert!(!works(&first).await && !works(&second).await);
     let third = ended.body["client_secret"].as_str().unwrap().to_owned();
 
-    let disabled = api.change("POST", &format!("{path}/disable"), Some("\"4\""), json!({"reason": "stolen"})).await;
-    assert_eq!((done(&disabled).as_str(), &disabled.body["enabled"]), ("\"5\"", &json!(false)));
+    let disabled = api.change("POST", &format!("{path}/disable"), Some(&version(4)), json!({"reason": "stolen"})).await;
+    assert_eq!((done(&disabled), &disabled.body["enabled"]), (version(5), &json!(false)));
     assert_audited(&api, &disabled, "clients.disable", "till", "stolen", &mut rows).await;
     assert!(!works(&third).await);
     let again = api.change("POST", &format!("{path}/disable"), Some("*"), json!(null)).await;
-    assert_eq!(done(&again), "\"5\"", "what is so already is not changed");
-    let enabled = api.change("POST", &format!("{path}/enable"), Some("\"5\""), json!(null)).await;
-    assert_eq!(done(&enabled), "\"6\"");
+    assert_eq!(done(&again), version(5), "what is so already is not changed");
+    let enabled = api.change("POST", &format!("{path}/enable"), Some(&version(5)), json!(null)).await;
+    assert_eq!(done(&enabled), version(6));
     assert_audited(&api, &enabled, "clients.enable", "till", "", &mut rows).await;
     assert!(works(&third).await);
 
-    let deleted = api.change("DELETE", &format!("{path}?reason=closed+down"), Some("\"6\""), json!(null)).await;
+    let deleted = api.change("DELETE", &format!("{path}?reason=closed+down"), Some(&version(6)), json!(null)).await;
     assert_eq!((deleted.status.as_u16(), deleted.text.as_str()), (204, ""));
     assert_audited(&api, &deleted, "clients.delete", "till", "closed down", &mut rows).await;
     assert!(!works(&third).await);
@@ -119,7 +124,7 @@ async fn a_resource_lives_through_the_api(backend: Backend) {
     let path = format!("{RESOURCES}/https%3A%2F%2Fstock.example%2Fv1%3Fx%3D%2520a");
     let body = json!({"resource": identifier, "name": "Stock", "scopes": ["stock:read"], "token_lifetime": 60, "algorithm": "ES256", "reason": "new"});
     let created = api.change("POST", RESOURCES, None, body).await;
-    assert_eq!((created.status.as_u16(), done(&created)), (201, "\"1\"".to_owned()));
+    assert_eq!((created.status.as_u16(), done(&created)), (201, version(1)));
     assert_eq!(created.header("location"), Some(path.as_str()));
     assert_audited(&api, &created, "resources.create", identifier, "new", &mut rows).await;
     assert_eq!(api.get(&path).await.body, created.body);
@@ -132,18 +137,19 @@ async fn a_resource_lives_through_the_api(backend: Backend) {
     let token = api.signet.token(Some(("till", secret)), &form(identifier)).await;
     assert_eq!((token.status.as_u16(), &token.body["expires_in"]), (200, &json!(60)), "{}", token.text);
 
-    let replaced = api.change("PUT", &path, Some("\"1\""), json!({"scopes": ["stock:write"], "reason": "other"})).await;
-    assert_eq!(done(&replaced), "\"2\"");
+    let replaced =
+        api.change("PUT", &path, Some(&version(1)), json!({"scopes": ["stock:write"], "reason": "other"})).await;
+    assert_eq!(done(&replaced), version(2));
     assert_eq!((&replaced.body["name"], replaced.body.get("token_lifetime")), (&json!(""), None));
     assert_audited(&api, &replaced, "resources.update", identifier, "other", &mut rows).await;
-    let same = api.change("PUT", &path, Some("\"2\""), json!({"scopes": ["stock:write"]})).await;
-    assert_eq!((same.status.as_u16(), done(&same).as_str()), (200, "\"2\""), "what is so already is not changed");
+    let same = api.change("PUT", &path, Some(&version(2)), json!({"scopes": ["stock:write"]})).await;
+    assert_eq!((same.status.as_u16(), done(&same)), (200, version(2)), "what is so already is not changed");
     assert_eq!((&same.body, api.rows().await.len()), (&replaced.body, rows));
 
-    assert_problem(&api.change("DELETE", &path, Some("\"2\""), json!(null)).await, 409, "resource_in_use");
+    assert_problem(&api.change("DELETE", &path, Some(&version(2)), json!(null)).await, 409, "resource_in_use");
     done(&api.change("DELETE", &format!("{CLIENTS}/till"), Some("*"), json!(null)).await);
     rows += 1;
-    let deleted = api.change("DELETE", &format!("{path}?reason=gone"), Some("\"2\""), json!(null)).await;
+    let deleted = api.change("DELETE", &format!("{path}?reason=gone"), Some(&version(2)), json!(null)).await;
     assert_eq!(deleted.status, 204, "{}", deleted.text);
     assert_audited(&api, &deleted, "resources.delete", identifier, "gone", &mut rows).await;
     assert_problem(&api.get(&path).await, 404, "no_such_resource");
@@ -200,6 +206,51 @@ async fn a_change_needs_the_version_that_is_there() {
             _ => assert_problem(&again, 412, "stale_version"),
         }
     }
+    api.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn a_version_that_was_seen_is_never_that_of_another_registered_under_the_same_name() {
+    let api = Api::start().await;
+    for (path, place, body, member) in [
+        (CLIENTS, format!("{CLIENTS}/till"), json!({"client_id": "till"}), "client_name"),
+        (RESOURCES, format!("{RESOURCES}/urn%3Atill"), json!({"resource": "urn:till"}), "name"),
+    ] {
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(done(&api.change("POST", path, None, body.clone()).await));
+            seen.push(done(&api.change("PUT", &place, Some("*"), json!({member: "Till"})).await));
+            api.change("DELETE", &place, Some("*"), json!(null)).await;
+            // No two registrations are committed within a millisecond.
+            api.installation.clock.advance(std::time::Duration::from_millis(10));
+        }
+        let now = done(&api.change("POST", path, None, body).await);
+        for stale in &seen {
+            assert_problem(&api.change("PUT", &place, Some(stale), json!({})).await, 412, "stale_version");
+        }
+        assert_eq!(done(&api.change("PUT", &place, Some(&now), json!({})).await), now);
+    }
+    api.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn acts_on_keys_refuse_an_if_match_that_they_would_not_heed() {
+    let api = Api::start().await;
+    let rows = api.rows().await.len();
+    for (path, body) in [
+        ("", json!({"algorithm": "ES256"})),
+        ("/import", json!({"pem": ""})),
+        ("/rotate", json!({})),
+        ("/x/activate", json!({})),
+        ("/x/retire", json!({})),
+        ("/x/compromise", json!({"reason": "x"})),
+    ] {
+        for tag in ["*", "\"1\"", ""] {
+            let answer = api.change("POST", &format!("/admin/v1/keys{path}"), Some(tag), body.clone()).await;
+            assert_problem(&answer, 400, "unexpected_if_match");
+        }
+    }
+    assert_eq!(api.rows().await.len(), rows);
     api.signet.stop().await;
 }
 

@@ -160,12 +160,12 @@ async fn what_a_client_may_get_no_more_its_live_tokens_lose_too() {
     let sees = async |path: &str| answer(api.with(&token, "GET", path)).await;
     assert_eq!(sees("/admin/v1/audit").await.status, StatusCode::OK);
     let narrower = json!({"access": {api.audience(): "clients:read"}});
-    let changed = api.change("PUT", "/admin/v1/clients/helper", Some("\"1\""), narrower).await;
-    assert_eq!(done(&changed), "\"2\"");
+    let seen = done(&api.get("/admin/v1/clients/helper").await);
+    let changed = done(&api.change("PUT", "/admin/v1/clients/helper", Some(&seen), narrower).await);
     assert_problem(&sees("/admin/v1/audit").await, 403, "insufficient_scope");
     assert_eq!(sees("/admin/v1/clients").await.status, StatusCode::OK);
     let none = json!({"access": {ORDERS: "orders:read"}});
-    done(&api.change("PUT", "/admin/v1/clients/helper", Some("\"2\""), none).await);
+    done(&api.change("PUT", "/admin/v1/clients/helper", Some(&changed), none).await);
     assert_problem(&sees("/admin/v1/clients").await, 403, "insufficient_scope");
     api.signet.stop().await;
 }

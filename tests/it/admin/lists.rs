@@ -96,9 +96,9 @@ async fn the_audit_log_is_filtered_by_exact_values(backend: Backend) {
     let api = Api::on(backend).await;
     done(&api.change("POST", RESOURCES, None, json!({"resource": "https://till.example"})).await);
     done(&api.change("POST", CLIENTS, None, json!({"client_id": "till"})).await);
-    done(&api.change("POST", "/admin/v1/clients/till/disable", Some("\"1\""), json!({"reason": "late"})).await);
+    done(&api.change("POST", "/admin/v1/clients/till/disable", Some("*"), json!({"reason": "late"})).await);
     api.advance(std::time::Duration::from_secs(10)).await;
-    done(&api.change("POST", "/admin/v1/clients/till/enable", Some("\"2\""), json!({"reason": "paid"})).await);
+    done(&api.change("POST", "/admin/v1/clients/till/enable", Some("*"), json!({"reason": "paid"})).await);
     let acts = async |query: &str| -> Vec<String> {
         let items = walk(&api, &format!("{AUDIT}?{query}"), 1).await;
         items.iter().map(|item| item["act"].as_str().unwrap().to_owned()).collect()

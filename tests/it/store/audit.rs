@@ -157,6 +157,26 @@ async fn tampering_by_whoever_writes_the_database_is_found(database: &Database) 
         )
         .await;
     }
+    // A row is added behind the head: it is found, and nothing that would come after it is written.
+    let behind = |number: i64| {
+        format!(
+            "INSERT INTO audit_log SELECT {number}, at, actor_kind, actor, act, subject, reason, origin, request_id, \
+             detail, hash, mac, master_key_id FROM audit_log WHERE number = 3"
+        )
+    };
+    for number in [noted.number + 1, noted.number + 4] {
+        database.sql(&behind(number)).await;
+        for noted in [None, Some(noted)] {
+            let found = verdict(&store, noted).await.findings;
+            assert_eq!(found.iter().map(|finding| finding.number).collect::<Vec<_>>(), [number], "{found:?}");
+        }
+        if number == noted.number + 1 {
+            let why = store.append(&entry()).await.unwrap_err().to_string();
+            assert!(why.contains("audit verify"), "{why}");
+        }
+        database.sql(&format!("DELETE FROM audit_log WHERE number = {number}")).await;
+    }
+    assert!(verdict(&store, Some(noted)).await.holds());
     // The tail is cut, and the recorded head with it: the database alone tells of nothing.
     database.sql("CREATE TABLE kept_head AS SELECT * FROM audit_head").await;
     database.sql("DELETE FROM audit_log WHERE number > 4").await;
