@@ -11,7 +11,7 @@ use super::setting::Reader;
 use super::source;
 use super::value::BindAddress;
 use crate::issuer::Issuer;
-use crate::keys::{COMMIT_WITHIN, SHORTEST_MAX_AGE, stale_while_revalidate};
+use crate::keys::{COMMIT_WITHIN, MOST_STEADY, SHORTEST_MAX_AGE, stale_while_revalidate, steady};
 use crate::secret::{MasterKey, SecretError, SecretText};
 use crate::telemetry::parse_headers;
 use crate::users::password::{Argon2Cost, Pepper, PoolLimits};
@@ -85,6 +85,7 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     keys_propagate_before_they_sign(reader);
     lease_ends_before_unknown_keys_sign(reader);
     skew_leaves_room_for_our_own(reader);
+    published_keys_are_few(reader);
     default_algorithm_is_ready(reader);
     lifetimes_are_ordered(reader);
     collector_takes_headers(reader);
@@ -241,6 +242,30 @@ fn skew_leaves_room_for_our_own(reader: &mut Reader<'_>) {
                  tokens of theirs live"
             );
             reader.fault("keys.skew", problem);
+        }
+    }
+}
+
+/// Verifiers refuse a JWKS of too many keys whole.
+fn published_keys_are_few(reader: &mut Reader<'_>) {
+    let algorithms = reader.peek::<Vec<Algorithm>>("keys.algorithms");
+    let [rotate_every, lease, longest, skew] =
+        ["keys.rotate_every", "keys.lease", "tokens.max_access_lifetime", "keys.skew"]
+            .map(|key| reader.peek::<Duration>(key));
+    if let (Some(algorithms), Some(rotate_every), Some(lease), Some(longest), Some(skew)) =
+        (algorithms, rotate_every, lease, longest, skew)
+    {
+        let retirement = lease + longest + skew;
+        let published = steady(algorithms.len(), rotate_every, retirement);
+        if published > MOST_STEADY {
+            let retirement = super::duration::write(retirement);
+            let problem = format!(
+                "would keep {published} keys published, and {MOST_STEADY} may be: each of {} algorithms has an active \
+                 key, its successor, and those that signed within the last {retirement} (`keys.lease` + \
+                 `tokens.max_access_lifetime` + `keys.skew`)",
+                algorithms.len()
+            );
+            reader.fault("keys.rotate_every", problem);
         }
     }
 }

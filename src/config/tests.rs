@@ -398,6 +398,10 @@ fn settings_that_contradict_each_other_are_refused() {
             "`keys.rotate_every` (signet.toml) must be at least 2h (`keys.propagation`), or no successor would be ready in time",
         ),
         (
+            "keys.rotate_every = \"1h\"\ntokens.max_access_lifetime = \"1d\"\nkeys.algorithms = [\"ES256\", \"ES384\", \"RS256\", \"PS256\", \"Ed25519\"]",
+            "`keys.rotate_every` (signet.toml) would keep 135 keys published, and 40 may be: each of 5 algorithms has an active key, its successor, and those that signed within the last 1d11m (`keys.lease` + `tokens.max_access_lifetime` + `keys.skew`)",
+        ),
+        (
             "tokens.default_algorithm = \"PS256\"",
             "`tokens.default_algorithm` (signet.toml) is PS256, for which `keys.algorithms` keeps no keys ready",
         ),

@@ -35,8 +35,8 @@ pub use material::{KeyError, NewKey, generate};
 pub use plan::{Candidate, PlanRefused, plan};
 pub use ring::{Jwks, KeyRing, NotSigning, Ring, SHORTEST_MAX_AGE, stale_while_revalidate};
 pub use rotation::{
-    Action, KeyAct, Policy, Step, SweepRefused, activate, add, compromise, invariant, may_fail_until, next_due, retire,
-    rotate, rotate_now, sweep,
+    Action, KeyAct, MOST_BY_HAND, MOST_STEADY, Policy, Step, SweepRefused, activate, add, compromise, invariant,
+    may_fail_until, next_due, retire, rotate, rotate_now, steady, sweep,
 };
 pub use schedule::next_rotation;
 pub use signer::{Ed25519Name, SigningError, SigningKey};
@@ -59,6 +59,8 @@ pub(crate) mod model;
 mod pem_fixtures;
 #[cfg(test)]
 mod ring_tests;
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 mod rotation_tests;
 #[cfg(test)]

@@ -33,6 +33,11 @@ pub(super) fn told(error: &KeeperError) -> Told {
             }
             SweepRefused::UnknownKey(_) => no_such_key(),
             SweepRefused::ActiveKeyDiffers(_) => conflict("active_key_differs", "another key is active"),
+            SweepRefused::TooManyKeys { .. } => conflict(
+                "too_many_keys",
+                "so many keys are published that more could not be by hand: wait until retiring keys have left, or retire \
+                 pending ones",
+            ),
             SweepRefused::Transition(_) => conflict("wrong_state", "the key's state does not allow this"),
             SweepRefused::ClockWentBack { .. } => Told::unavailable(error),
             SweepRefused::NothingKept | SweepRefused::Broken(_) => broken(error),
@@ -57,6 +62,9 @@ pub(super) fn more(error: &KeeperError) -> Vec<(&'static str, Value)> {
             }
             SweepRefused::NotPropagated { algorithm, possible_from } => {
                 vec![("algorithm", text(algorithm)), ("possible_from", text(possible_from))]
+            }
+            SweepRefused::TooManyKeys { published, most } => {
+                vec![("published", (*published).into()), ("most", (*most).into())]
             }
             SweepRefused::ActiveKeyDiffers(kid) => vec![("if_active", text(kid))],
             SweepRefused::Transition(refused) => match refused {

@@ -1,11 +1,12 @@
 //! What an operator asks for: rotate, activate, retire, compromise, add.
 //!
 //! Guarantees: each act leaves every algorithm with what [`invariant`](super::invariant) asks for, doing of what is due
-//! of itself only what that needs; asked for again after it was done, an act on a named key wants nothing; none of them
+//! of itself only what that needs; none but a compromise publishes more keys than there may be; asked for again after it was done, an act on a named key wants nothing; none of them
 //! acts by a clock that ran backwards.
 
 use signet_verify::Algorithm;
 
+use super::room::bounded;
 use super::steps::{Action, Policy, Step, SweepRefused};
 use super::sweep::{check, kept_ready, promote, refill, retirement, sweep};
 use crate::keys::states::{Key, KeySpec, KeyState, KeyTable, Kid, TransitionRefused};
@@ -66,7 +67,8 @@ impl KeyAct {
 /// the whole first set with it, and it is the first to sign: it is then part of the very first JWKS.
 ///
 /// # Errors
-/// As for [`sweep`], and when the algorithm is not kept ready: the next sweep would withdraw the key.
+/// As for [`sweep`], when the algorithm is not kept ready (the next sweep would withdraw the key), and
+/// [`SweepRefused::TooManyKeys`].
 pub fn add(
     table: &KeyTable,
     policy: &Policy,
@@ -85,14 +87,14 @@ pub fn add(
     }
     let step = Step::Add { kid: kid.clone(), born_propagated: table.keys.is_empty() };
     due.insert(0, Action::new(step, reason));
-    Ok(due)
+    bounded(table, due)
 }
 
 /// Rotates `algorithm` at once, whatever the age of its active key.
 ///
 /// # Errors
 /// When the clock ran backwards, the algorithm is not kept, has no successor, or its successor has not propagated and
-/// `force` is not given; the error then tells when it will have.
+/// `force` is not given (the error then tells when it will have), or [`SweepRefused::TooManyKeys`].
 pub fn rotate_now(
     table: &KeyTable,
     policy: &Policy,
@@ -141,7 +143,7 @@ pub fn rotate(
     }
     match longest_wait {
         Some((possible_from, algorithm)) => Err(SweepRefused::NotPropagated { algorithm, possible_from }),
-        None => completed(table, policy, core, &wanted, now),
+        None => bounded(table, completed(table, policy, core, &wanted, now)?),
     }
 }
 
@@ -156,7 +158,7 @@ fn in_use(table: &KeyTable, policy: &Policy) -> Vec<Algorithm> {
 ///
 /// # Errors
 /// When the clock ran backwards, there is no such key, its algorithm is not kept, it has not propagated and `force` is
-/// not given (the error tells when it will have), or it is past being active.
+/// not given (the error tells when it will have), it is past being active, or [`SweepRefused::TooManyKeys`].
 pub fn activate(
     table: &KeyTable,
     policy: &Policy,
@@ -175,7 +177,7 @@ pub fn activate(
         }
         KeyState::Pending { .. } => {
             let core = promote(table, policy, key, now, "a key was activated by hand");
-            completed(table, policy, core, &[algorithm], now)
+            bounded(table, completed(table, policy, core, &[algorithm], now)?)
         }
         KeyState::Retiring { .. } | KeyState::Retired { .. } | KeyState::Compromised { .. } => {
             Err(not_from_here(key, "active"))
@@ -188,7 +190,7 @@ pub fn activate(
 ///
 /// # Errors
 /// When the clock ran backwards, there is no such key, an active one has no successor or its successor has not propagated
-/// (the error tells when it will have), or the key is compromised.
+/// (the error tells when it will have), the key is compromised, or [`SweepRefused::TooManyKeys`].
 pub fn retire(table: &KeyTable, policy: &Policy, kid: &Kid, now: Timestamp) -> Result<Vec<Action>, SweepRefused> {
     check(table, policy, now)?;
     let key = known(table, kid)?;
@@ -205,7 +207,7 @@ pub fn retire(table: &KeyTable, policy: &Policy, kid: &Kid, now: Timestamp) -> R
         KeyState::Retiring { .. } | KeyState::Retired { .. } => return Ok(Vec::new()),
         KeyState::Compromised { .. } => return Err(not_from_here(key, "retiring")),
     };
-    completed(table, policy, core, &[key.algorithm], now)
+    bounded(table, completed(table, policy, core, &[key.algorithm], now)?)
 }
 
 /// Takes the key `kid` out of the JWKS at once, because another may hold it. The successor of an active key signs from now

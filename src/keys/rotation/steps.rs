@@ -194,6 +194,17 @@ pub enum SweepRefused {
     /// Another key is active than the one that was expected to be: what was asked for may have been done already.
     #[error("key {0} is not the active one")]
     ActiveKeyDiffers(Kid),
+    /// More keys would be published than acts by hand may leave: a verifier reads a JWKS of bounded length.
+    #[error(
+        "{published} keys are published, and by hand there may come to be {most} at most: wait until retiring \
+         keys have left, or retire pending ones"
+    )]
+    TooManyKeys {
+        /// How many are.
+        published: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// The life of the key has no such step.
     #[error(transparent)]
     Transition(#[from] TransitionRefused),

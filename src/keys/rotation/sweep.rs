@@ -5,6 +5,7 @@
 
 use signet_verify::Algorithm;
 
+use super::room::{MOST_BEFORE_TAKEOVER, published_after};
 use super::steps::{Action, Broken, Policy, Step, SweepRefused};
 use crate::keys::states::{Key, KeySpec, KeyState, KeyTable};
 use crate::ports::Timestamp;
@@ -62,7 +63,10 @@ pub fn sweep(table: &KeyTable, policy: &Policy, now: Timestamp) -> Result<Vec<Ac
             actions.push(Action::new(step(), "the first key of a new issuer"));
             actions.push(Action::new(step(), "the first successor of a new issuer"));
         } else {
-            actions.extend(keep_ready(table, policy, spec, now));
+            let due = keep_ready(table, policy, spec, now);
+            if has_room(table, &actions, &due) {
+                actions.extend(due);
+            }
         }
     }
     Ok(actions)
@@ -184,6 +188,14 @@ fn keep_ready(table: &KeyTable, policy: &Policy, spec: KeySpec, now: Timestamp) 
         _ if is_settling(table, policy, algorithm, now) => Vec::new(),
         _ => refill(table, spec, false, now),
     }
+}
+
+/// Whether `due` may come to `actions`: a takeover that publishes a key waits while so many are published that verifiers
+/// would soon refuse the JWKS. The active key signs on meanwhile, and keys that retire make room.
+fn has_room(table: &KeyTable, actions: &[Action], due: &[Action]) -> bool {
+    let is_takeover = due.iter().any(|action| matches!(action.step, Step::Retire { .. }));
+    let made = due.iter().filter(|action| action.step.generates().is_some()).count();
+    !is_takeover || made == 0 || published_after(table, actions) + made <= MOST_BEFORE_TAKEOVER
 }
 
 /// What makes an algorithm whole again: a usable key becomes active where none is, and there is a successor to whatever

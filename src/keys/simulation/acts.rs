@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseError;
 use signet_verify::Algorithm;
 
 use super::{World, count};
-use crate::keys::rotation::{Action, KeyAct, SweepRefused, may_fail_until};
+use crate::keys::rotation::{Action, KeyAct, MOST_BY_HAND, SweepRefused, may_fail_until};
 use crate::keys::states::{Key, KeyState, KeyTable, Kid};
 use crate::keys::timeline::{Foreseen, Timeline, foresee, timeline};
 use crate::ports::Timestamp;
@@ -197,7 +197,14 @@ impl World<'_> {
                 let just_before = possible_from.minus(super::MILLI);
                 let is_early = matches!(at(just_before), Err(SweepRefused::NotPropagated { .. }));
                 prop_assert!(is_early, "possible before the moment that is named");
-                prop_assert!(at(*possible_from).is_ok_and(|steps| !steps.is_empty()));
+                let possible = at(*possible_from);
+                let is_full = matches!(possible, Err(SweepRefused::TooManyKeys { .. }));
+                prop_assert!(is_full || possible.is_ok_and(|steps| !steps.is_empty()));
+            }
+            (_, SweepRefused::TooManyKeys { published, .. }) => {
+                // An act publishes at most two keys an algorithm.
+                prop_assert!(published + 2 * Algorithm::ALL.len() > MOST_BY_HAND);
+                prop_assert_eq!(*published, self.table.published().len());
             }
             (KeyAct::Rotate { if_active: Some(_), .. }, SweepRefused::ActiveKeyDiffers(_)) => {}
             (KeyAct::Rotate { .. } | KeyAct::Activate { .. }, SweepRefused::NotKept(_)) => {}

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use signet::keys::MOST_BY_HAND;
 
 use super::{Api, answer, assert_problem, change, done, on_both};
 use crate::app::{Answer, Backend};
@@ -245,6 +246,31 @@ async fn a_key_of_what_is_not_kept_or_not_possible_is_refused() {
         assert_problem(&api.change("POST", KEYS, None, body).await, status, code);
     }
     assert_eq!(api.get(KEYS).await.body["items"].as_array().unwrap().len(), 2);
+    api.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn no_more_keys_are_published_by_hand_than_verifiers_and_the_api_itself_read() {
+    let api = Api::start().await;
+    let create = async || api.change("POST", KEYS, None, json!({"algorithm": "ES256"})).await;
+    for _ in 2..MOST_BY_HAND {
+        assert_eq!(create().await.status, 201);
+    }
+    let rotate = json!({"force": true});
+    let import = json!({"pem": pem("PRIVATE KEY")});
+    for refused in [create().await, act(&api, "/import", import).await] {
+        assert_problem(&refused, 409, "too_many_keys");
+        assert_eq!((&refused.body["published"], &refused.body["most"]), (&MOST_BY_HAND.into(), &MOST_BY_HAND.into()));
+    }
+    // Its successor is there already, so a rotation publishes none.
+    changed(&act(&api, "/rotate", rotate).await, true);
+    let signing = kid(&api, "active").await;
+    changed(&act(&api, &format!("/{signing}/compromise"), json!({"reason": "a drill"})).await, true);
+    assert_eq!(create().await.status, 201, "it took one out");
+    let jwks = api.signet.get("/.well-known/jwks.json").await;
+    assert_eq!(published(&jwks).len(), MOST_BY_HAND);
+    let read = signet_verify::Jwks::parse(jwks.text.as_bytes()).unwrap();
+    assert_eq!(read.keys().len(), MOST_BY_HAND);
     api.signet.stop().await;
 }
 

@@ -4,6 +4,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use signet::keys::MOST_BY_HAND;
 
 use super::home::{Home, eventually};
 
@@ -144,6 +145,20 @@ fn a_key_that_is_made_is_published_and_waits_its_turn() {
     home.changes_nothing(&["keys", "create", "--algorithm", "ES256", "--rsa-bits", "3072"])
         .refused(1, &["--rsa-bits is for RS256 and PS256"]);
     assert_eq!(home.run(&["keys", "create", "--algorithm", "HS256"]).code, 2);
+}
+
+#[test]
+fn no_more_keys_are_made_by_hand_than_may_be_published() {
+    let home = Home::initialised();
+    for _ in 4..MOST_BY_HAND {
+        home.run(&["keys", "create", "--algorithm", "ES256"]).ok();
+    }
+    let sentence =
+        "48 keys are published, and by hand there may come to be 48 at most: wait until retiring keys have left";
+    home.changes_nothing(&["keys", "create", "--algorithm", "ES256"]).refused(1, &[sentence]);
+    let lost = kid(&home, "ES256", "active");
+    home.run(&["keys", "compromise", &lost, "--reason", "a drill", "--yes"]).ok();
+    home.run(&["keys", "create", "--algorithm", "ES256"]).ok();
 }
 
 #[test]

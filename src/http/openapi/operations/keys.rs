@@ -20,20 +20,23 @@ pub(super) fn described(operation: Operation) -> Described {
         Operation::CreateKey => new(
             "create_key",
             "Make one more key",
-            "It is published at once, and signs when its turn comes.",
+            "It is published at once, and signs when its turn comes. 409 `too_many_keys` when as many are published as may be \
+             by hand.",
             "CreateKey",
         ),
         Operation::ImportKey => new(
             "import_key",
             "Bring in a private key",
-            "Whoever else holds a copy of it can sign tokens that every verifier takes for this issuer's.",
+            "Whoever else holds a copy of it can sign tokens that every verifier takes for this issuer's. 409 \
+             `too_many_keys` when as many are published as may be by hand.",
             "ImportKey",
         ),
         Operation::RotateKeys => act(
             "rotate_keys",
             "Let successors take over now",
             "All algorithms or none. With `if_active` a request that is sent again does not rotate again; `dry_run` tells \
-             what would be done, and changes nothing. 409 `not_propagated` tells from when on it is possible without force.",
+             what would be done, and changes nothing. 409 `not_propagated` tells from when on it is possible without force, \
+             409 `too_many_keys` that too many keys would be published.",
             "RotateKeys",
             false,
             OF_A_NEW_ONE,
