@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::behind::{Behind, Problem};
+use super::out_of_service::OutOfService;
 use super::presence::Presence;
 use crate::clients::Directory;
 use crate::http::{Check, Readiness};
@@ -58,6 +59,7 @@ pub(super) struct Follower {
     clock_ahead: AtomicI64,
     presence: Presence,
     problem: Problem,
+    out_of_service: OutOfService,
     /// The store said that something changed.
     told: Notify,
 }
@@ -90,6 +92,7 @@ impl Follower {
             clock_ahead,
             presence,
             problem: Problem::default(),
+            out_of_service: OutOfService::default(),
             told: Notify::new(),
         }
     }
@@ -211,6 +214,7 @@ impl Follower {
         self.look_at_audit(changed).await;
         self.followed.store(changes.head, Ordering::Release);
         self.keeper.sweep().await?;
+        self.out_of_service.note(self.keeper.ring().current().table(), &self.algorithms);
         self.refresh_keys.sweep().await?;
         self.presence.announce(&self.store, changes.now).await;
         if self.clock.now() >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
@@ -265,15 +269,21 @@ impl Follower {
 impl Readiness for Follower {
     fn checks(&self) -> Vec<Check> {
         let now = self.clock.now();
-        // An algorithm that is being introduced signs only once its keys have propagated: no reason to send callers away.
-        let refusal = |algorithm: &Algorithm| self.keeper.ring().signer(*algorithm, now).err();
-        let all_refused: Option<Vec<_>> = self.algorithms.iter().map(refusal).collect();
-        let signing = all_refused.and_then(|refusals| refusals.first().map(ToString::to_string));
+        let refusal = |algorithm: &Algorithm| Some((*algorithm, self.keeper.ring().signer(*algorithm, now).err()?));
+        let refused: Vec<_> = self.algorithms.iter().filter_map(refusal).collect();
+        let none_signs = refused.len() == self.algorithms.len();
+        let signing = refused.first().filter(|_| none_signs).map(|(_, why)| why.to_string());
+        // One that is being introduced, or that another replica's settings took out of service, is missing everywhere: no
+        // reason to send callers of the others away.
+        let missing: Vec<_> = refused.iter().map(|(algorithm, _)| algorithm.name()).collect();
+        let missing = (!none_signs && !missing.is_empty()).then(|| format!("no key signs with {}", missing.join(", ")));
         // While the lease holds, this replica can do its work without the store: an outage is in the log until then.
         let counts = |behind: &Behind| signing.is_some() || !behind.is_outage();
         let following = self.problem.look(|behind| counts(behind).then(|| behind.to_string())).flatten();
-        let [signing, following] =
-            [("keys", signing), ("store", following)].map(|(name, problem)| Check { name, problem, required: true });
-        vec![signing, following]
+        vec![
+            Check { name: "keys", problem: signing, required: true },
+            Check { name: "algorithms", problem: missing, required: false },
+            Check { name: "store", problem: following, required: true },
+        ]
     }
 }

@@ -12,6 +12,7 @@ mod made;
 mod master_key;
 mod observation;
 mod opened;
+mod out_of_service;
 mod people;
 mod presence;
 mod readiness;

@@ -35,6 +35,7 @@ impl Observed for Replica {
             algorithms.filter_map(|algorithm| Some((algorithm, next_rotation(ring.table(), policy, algorithm)?)));
         Observation {
             now: self.clock.now(),
+            kept: policy.specs.iter().map(|spec| spec.algorithm()).collect(),
             next_rotations: next_rotations.collect(),
             confirmed_at,
             lease: keys.lease(),

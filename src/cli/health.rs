@@ -57,7 +57,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             if let Some(checks) = told.get("checks") {
                 result["checks"] = checks.clone();
             }
-            context.output.result(&result, |_| status.to_owned())?;
+            let lacks = failed(&told);
+            context.output.result(&result, |_| match lacks.is_empty() {
+                true => status.to_owned(),
+                false => format!("{status}, but {}", lacks.join("; ")),
+            })?;
             Ok(())
         }
         (503, Some(_)) => Err(Failure::Unavailable(format!("{url} is not ready: {}", problems(&told)))),
@@ -97,15 +101,20 @@ fn own(admin: &AdminSettings) -> Result<Url, Failure> {
         .map_err(|why| Failure::Refused(format!("`admin.bind`: {why}")))
 }
 
-/// Which checks failed, and why.
+/// Why it is not ready.
 fn problems(told: &Map<String, Value>) -> String {
+    let failed = failed(told);
+    if failed.is_empty() { "it does not say why".to_owned() } else { failed.join("; ") }
+}
+
+/// Which checks failed, and why.
+fn failed(told: &Map<String, Value>) -> Vec<String> {
     let checks = told.get("checks").and_then(Value::as_object);
     let failed = checks.into_iter().flatten().filter_map(|(name, state)| {
         let state = state.as_str().unwrap_or("unknown");
         (state != "ok").then(|| format!("{}: {}", plain(name), plain(state)))
     });
-    let failed: Vec<_> = failed.collect();
-    if failed.is_empty() { "it does not say why".to_owned() } else { failed.join("; ") }
+    failed.collect()
 }
 
 #[cfg(test)]

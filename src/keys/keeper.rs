@@ -299,6 +299,7 @@ impl KeyKeeper {
             match self.store.commit(Purpose::Signing, version, &change, &entry).await? {
                 Commit::Done { version } => {
                     wish::report(&actions, &change, may_fail_until);
+                    wish::report_dropped(&stored.table, policy, &actions);
                     // The change is made, whatever becomes of this replica's own ring: the next poll refreshes it.
                     if let Err(error) = self.refresh().await {
                         tracing::warn!(%error, "the keys were changed, but can't be taken up yet");

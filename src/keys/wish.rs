@@ -3,10 +3,11 @@
 //! Guarantees: every step of a change is told in both, and nothing secret in either.
 
 use serde_json::{Value, json};
+use signet_verify::Algorithm;
 
 use super::material::NewKey;
 use super::rotation::{self, Action, KeyAct, Policy, Step, SweepRefused};
-use super::states::{Key, KeyTable, Origin};
+use super::states::{Key, KeyTable, Kid, Origin};
 use super::store::KeyChange;
 use crate::audit::{Act, By, Entry};
 use crate::ports::Timestamp;
@@ -86,6 +87,22 @@ fn told(actions: &[Action], change: &KeyChange) -> Vec<Value> {
         Some(json!({ "step": name, "kid": kid.as_str(), "why": reason }))
     };
     published.chain(actions.iter().filter_map(step)).collect()
+}
+
+/// Which algorithms go out of service because this replica does not keep them. The others may, and can't tell.
+pub(super) fn report_dropped(table: &KeyTable, policy: &Policy, actions: &[Action]) {
+    let kept = || policy.specs.iter().map(|spec| spec.algorithm().name()).collect::<Vec<_>>().join(", ");
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| policy.spec(*algorithm).is_none()) {
+        let is_of_it = |kid: &Kid| table.find(kid).is_some_and(|key| key.algorithm == algorithm);
+        let retires = |action: &Action| match &action.step {
+            Step::Retire { kid, .. } | Step::Withdraw { kid } => is_of_it(kid),
+            _ => false,
+        };
+        if actions.iter().any(retires) {
+            let kept = kept();
+            tracing::warn!(%algorithm, kept, "an algorithm goes out of service on every replica: this one does not keep it");
+        }
+    }
 }
 
 /// One line a step, with its reason.

@@ -2,6 +2,7 @@
 
 mod caching;
 mod cut_off;
+mod disagreeing;
 mod killed;
 pub mod load;
 mod replicas;

@@ -29,6 +29,8 @@ pub struct Observation {
     pub confirmed_at: Option<Timestamp>,
     /// How long they may be used without being confirmed.
     pub lease: Duration,
+    /// The algorithms that it keeps.
+    pub kept: Vec<Algorithm>,
     /// When the next key takes over, by algorithm. What is overdue lies in the past.
     pub next_rotations: Vec<(Algorithm, Timestamp)>,
     /// What this replica needs, as `/readyz` tells it.
@@ -142,6 +144,13 @@ fn keys(families: &mut Families, observation: &Observation) {
         &["state", "algorithm"],
         used.flat_map(|algorithm| STATES.map(|state| (algorithm, state)))
             .map(|(algorithm, state)| ([state, algorithm.name()], count(algorithm, state))),
+    );
+    let signs = |algorithm| bit(observation.ring.table().active(algorithm).is_some());
+    families.gauges(
+        "signet_algorithm_signs",
+        "Whether some key signs with an algorithm that this replica keeps (1) or none does (0), by algorithm.",
+        &["algorithm"],
+        observation.kept.iter().map(|algorithm| ([algorithm.name()], signs(*algorithm))),
     );
     families.gauges(
         "signet_active_key_age_seconds",
