@@ -2,7 +2,7 @@
 //! nothing.
 
 use super::check::explore;
-use super::promises::{PLAIN, STALLED};
+use super::promises::{PLAIN, STALLED, STALLED_THROUGH_A_COMPROMISE};
 use super::steps::{Bounds, Fault, Model};
 
 fn breaks(fault: Fault, bounds: Bounds, promise: &str) {
@@ -41,6 +41,12 @@ fn a_commit_that_compares_no_version_is_noticed() {
 #[test]
 fn a_commit_long_after_it_was_decided_is_noticed() {
     breaks(Fault::CommittedHoweverLate, STALLED, "a token is signed with a key that no fresh JWKS has");
+}
+
+#[test]
+fn the_smallest_world_is_large_enough_to_notice_the_same() {
+    breaks(Fault::VersionNotCompared, STALLED_THROUGH_A_COMPROMISE, "not one key is active");
+    breaks(Fault::PromotedBeforePropagation, STALLED_THROUGH_A_COMPROMISE, "a living token of key");
 }
 
 #[test]

@@ -15,8 +15,8 @@
 //! No token and no verifier is chosen: every replica that may sign does, in every state, the longest-lived token; every
 //! replica that is ready answers a verifier in every state. So each state knows the worst token of each key and the
 //! worst cache of each set of keys. Moments are counted from the present, and what is so long past that no rule tells
-//! the difference is forgotten: the states are finitely many, and where no count of states is cut off, *all* of them
-//! were seen, however long the issuer runs.
+//! the difference is forgotten: the states are finitely many, and within the bounds of each world *all* of them are seen,
+//! or its test fails.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
