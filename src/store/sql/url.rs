@@ -1,6 +1,6 @@
 //! Which database: a SQLite file, or a Postgres URL whose password nobody sees.
 //!
-//! Guarantees: the URL is neither shown nor repeated in a complaint but for the parts known to be no secret.
+//! Guarantees: a parameter that the driver would ignore, or refuse only when it connects, is refused here; the URL is neither shown nor repeated in a complaint but for the parts known to be no secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,78 @@ fn postgres(text: &str) -> Result<PostgresUrl, String> {
     if !has_host {
         return Err(format!("{form}: it names no host"));
     }
+    checked_parameters(&url)?;
     Ok(PostgresUrl { text: Zeroizing::new(text.to_owned()), shown: redacted(&url) })
+}
+
+/// What may stand behind the `?` of a Postgres URL, besides `options[NAME]`: a name that is not known is ignored by the
+/// driver, so a slip in `sslmode` would turn TLS off.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// Repeats neither names nor values that are not known: a password may have spilt into them.
+fn checked_parameters(url: &Url) -> Result<(), String> {
+    let mut named = Vec::new();
+    for (name, value) in url.query_pairs() {
+        let known = PARAMETERS.into_iter().find(|known| *known == name);
+        let Some(known) = known else {
+            if name.strip_prefix("options[").is_some_and(|rest| rest.len() > 1 && rest.ends_with(']')) {
+                continue;
+            }
+            let near = nearest(&name, &PARAMETERS).map(|near| format!(": did you mean `{near}`?"));
+            let known = || format!("; known are {} and options[NAME]", PARAMETERS.join(", "));
+            return Err(format!("has an unknown parameter behind the `?`{}", near.unwrap_or_else(known)));
+        };
+        // Of two, the last would count.
+        if known != "options" && named.contains(&known) {
+            return Err(format!("has the parameter `{known}` twice"));
+        }
+        named.push(known);
+        let lower = value.to_ascii_lowercase();
+        let problem = match known {
+            "sslmode" | "ssl-mode" if !SSL_MODES.contains(&lower.as_str()) => {
+                let near = nearest(&lower, &SSL_MODES).map(|near| format!(" (did you mean `{near}`?)"));
+                Some(format!("one of {}{}", SSL_MODES.join(", "), near.unwrap_or_default()))
+            }
+            "port" if value.parse::<u16>().is_err() => Some("a port".to_owned()),
+            "statement-cache-capacity" if value.parse::<usize>().is_err() => Some("a whole number".to_owned()),
+            "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => Some("an IP address".to_owned()),
+            _ if value.is_empty() => Some("given a value".to_owned()),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(format!("has a parameter `{known}`, which must be {problem}"));
+        }
+    }
+    if named.contains(&"sslmode") && named.contains(&"ssl-mode") {
+        return Err("has both `sslmode` and `ssl-mode`: keep one".to_owned());
+    }
+    Ok(())
+}
+
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let slips = name.chars().count().div_ceil(4).clamp(1, 4);
+    let near = known.iter().map(|candidate| (strsim::osa_distance(name, candidate), *candidate));
+    near.filter(|(distance, _)| *distance <= slips).min().map(|(_, candidate)| candidate)
 }
 
 fn redacted(url: &Url) -> String {
@@ -178,8 +249,7 @@ mod tests {
             ("postgresql://u:hunter2@h:5433/d", "postgresql://u:***@h:5433/d"),
             ("postgres://:hunter2@h/d", "postgres://:***@h/d"),
             ("postgres://u@h/d?password=hunter2", "postgres://u@h/d?password=***"),
-            ("postgres://u@h/d?hunter2", "postgres://u@h/d?=***"),
-            ("postgres://u@h/d?sslmode=require&x=hunter2", "postgres://u@h/d?sslmode=require&x=***"),
+            ("postgres://u@h/d?sslmode=require&options=hunter2", "postgres://u@h/d?sslmode=require&options=***"),
             ("postgres:///d?host=/run/pg&user=u", "postgres:///d?host=/run/pg&user=u"),
             ("postgres://h", "postgres://h"),
         ] {
@@ -190,6 +260,51 @@ mod tests {
             assert_eq!(url.expose(), text);
             assert!(!format!("{url:?}").contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_slip_behind_the_question_mark_is_refused_and_not_repeated() {
+        for (query, problem) in [
+            ("sslmod=require", "did you mean `sslmode`?"),
+            ("SSLMODE=require", "unknown parameter"),
+            ("sslmode=foo", "must be one of disable, allow, prefer, require, verify-ca, verify-full"),
+            ("sslmode=verify-ful", "did you mean `verify-full`?"),
+            ("sslmode=", "must be one of"),
+            ("sslmode", "must be one of"),
+            ("sslmode=require&sslmode=disable", "`sslmode` twice"),
+            ("sslmode=require&ssl-mode=disable", "keep one"),
+            ("sslrootcrt=/ca.pem", "did you mean `sslrootcert`?"),
+            ("sslrootcert=", "must be given a value"),
+            ("port=many", "must be a port"),
+            ("statement-cache-capacity=-1", "must be a whole number"),
+            ("hostaddr=h", "must be an IP address"),
+            ("options[]=x", "unknown parameter"),
+            ("hunter2", "known are sslmode"),
+            ("x=hunter2", "known are sslmode"),
+            ("sslmode=hunter2", "must be one of"),
+        ] {
+            let refused = read(&format!("postgres://u:hunter2@h/d?{query}")).unwrap_err();
+            assert!(refused.contains(problem) && !refused.contains("hunter2"), "{query}: {refused}");
+        }
+    }
+
+    #[test]
+    fn every_parameter_that_is_taken_is_known_to_the_driver() {
+        for name in PARAMETERS {
+            let value = match name {
+                "sslmode" | "ssl-mode" => "Verify-Full",
+                "port" | "statement-cache-capacity" => "5433",
+                "hostaddr" => "127.0.0.1",
+                _ => "x",
+            };
+            let text = format!("postgres://u@h/d?{name}={value}&options[search_path]=y");
+            assert!(read(&text).is_ok(), "{text}");
+            // What it knows changes what it would do.
+            let options = |text: &str| format!("{:?}", text.parse::<sqlx::postgres::PgConnectOptions>().unwrap());
+            assert_ne!(options(&text), options("postgres://u@h/d?options[search_path]=y"), "{name}");
+        }
+        let modes = SSL_MODES.map(|mode| mode.parse::<sqlx::postgres::PgSslMode>());
+        assert!(modes.iter().all(Result::is_ok));
     }
 
     proptest! {
