@@ -41,22 +41,22 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A name that no setting has.
-    #[error("unknown setting `{}` in {source_of}{}", one_line(.name), did_you_mean(.nearest))]
+    #[error("unknown setting `{}` in {source_of}{}", one_line(.name), .hint)]
     Unknown {
         /// The name as written.
         name: String,
-        /// The known name that it resembles most.
-        nearest: Option<String>,
+        /// What may have been meant.
+        hint: Hint,
         /// Where it stands.
         source_of: Source,
     },
     /// An environment variable that begins like ours and names no setting.
-    #[error("unknown environment variable `{}`{}", one_line(.name), did_you_mean(.nearest))]
+    #[error("unknown environment variable `{}`{}", one_line(.name), .hint)]
     UnknownVariable {
         /// The variable's name.
         name: String,
-        /// The known name that it resembles most.
-        nearest: Option<String>,
+        /// What may have been meant.
+        hint: Hint,
     },
     /// A value that the setting can't have.
     #[error("`{key}` ({source_of}) {problem}")]
@@ -100,10 +100,27 @@ pub enum Fault {
     },
 }
 
-fn did_you_mean(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(name) => format!(": did you mean `{name}`?"),
-        None => String::new(),
+/// What a person who wrote an unknown name may have meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Nothing that is known.
+    Nothing,
+    /// The known name that it resembles most.
+    Name(String),
+    /// Something of the section that its own resembles most.
+    Within(String),
+    /// Its section is none of these.
+    Sections(Vec<String>),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Name(name) => write!(f, ": did you mean `{name}`?"),
+            Self::Within(section) => write!(f, ": no setting of `{section}` resembles it"),
+            Self::Sections(known) => write!(f, ": there is no such section, known are {}", known.join(", ")),
+        }
     }
 }
 
@@ -175,10 +192,37 @@ pub(super) fn nearest<'a>(
     if let Some((_, candidate)) = close {
         return Some(candidate);
     }
+    // A slip in the section and another in the name, or the beginning of the name.
+    if let Some(candidate) = nearest_by_parts(name, separator, known.clone()) {
+        return Some(candidate);
+    }
     let last = |whole: &str| whole.rsplit(separator).next().unwrap_or_default().to_owned();
     let mut elsewhere = known.filter(|candidate| last(candidate) == last(name));
     match (elsewhere.next(), elsewhere.next()) {
         (Some(only), None) => Some(only),
         _ => None,
     }
+}
+
+/// The known name whose parts, one by one, are those of `name` but for few slips in each, of which the last may be cut
+/// short: `token.access` for `tokens.access_lifetime`.
+fn nearest_by_parts<'a>(name: &str, separator: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written: Vec<&str> = name.split(separator).collect();
+    let (last, sections) = written.split_last()?;
+    let slips = |part: &str| part.chars().count().div_ceil(4).clamp(1, 4);
+    let distance = |candidate: &str| {
+        let parts: Vec<&str> = candidate.split(separator).collect();
+        let (last_known, sections_known) = parts.split_last()?;
+        if sections.len() != sections_known.len() {
+            return None;
+        }
+        let mut sum = 0;
+        for (part, right) in sections.iter().zip(sections_known) {
+            sum += Some(strsim::osa_distance(part, right)).filter(|distance| *distance <= slips(part))?;
+        }
+        let is_begun = last.len() >= 3 && last_known.starts_with(last);
+        let apart = strsim::osa_distance(last, last_known);
+        (is_begun || apart <= slips(last)).then_some((sum, !is_begun, apart))
+    };
+    known.filter_map(|candidate| Some((distance(candidate)?, candidate))).min().map(|(_, candidate)| candidate)
 }

@@ -26,7 +26,7 @@ use signet_verify::Algorithm;
 
 pub use self::duration::{parse as parse_span, write as write_span};
 pub use self::entry::Entry;
-pub use self::fault::{Fault, Faults, Source};
+pub use self::fault::{Fault, Faults, Hint, Source};
 pub use self::rules::FOLLOW_BOUND;
 pub use self::show::{reference, show, show_json};
 pub use self::value::BindAddress;

@@ -5,13 +5,13 @@
 //! The `config` crate reads the file. Layering and typing are done here: the crate's own stop at the first fault,
 //! quote the value (which may be a secret) and forgive much (`yes` for a boolean, 1.6 for an integer).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
 use ::config::{FileFormat, Format, Value, ValueKind};
 
-use super::fault::{Fault, Source, nearest};
+use super::fault::{Fault, Hint, Source, nearest};
 
 /// What every environment variable of ours begins with.
 const PREFIX: &str = "SIGNET__";
@@ -123,10 +123,12 @@ impl Taken<'_> {
             }),
             _ => {
                 let names: Vec<String> = known_names().collect();
-                let nearest = nearest(&key, ".", names.iter().map(String::as_str));
-                let nearest = nearest.map(str::to_owned);
+                let hint = match nearest(&key, ".", names.iter().map(String::as_str)) {
+                    Some(name) => Hint::Name(name.to_owned()),
+                    None => hint_of_section(&key),
+                };
                 let source_of = self.source.clone();
-                self.faults.push(Fault::Unknown { name: key, nearest, source_of });
+                self.faults.push(Fault::Unknown { name: key, hint, source_of });
             }
         }
     }
@@ -170,15 +172,17 @@ pub(super) fn add_environment<K: Into<OsString>, V: Into<OsString>>(
     ours.sort();
     for (name, value) in ours {
         if let Some(right) = misspelt(&name, &known) {
-            let nearest = Some(right.to_owned());
-            faults.push(Fault::UnknownVariable { name, nearest });
+            let hint = Hint::Name(right.to_owned());
+            faults.push(Fault::UnknownVariable { name, hint });
             continue;
         }
         let Some(key) = known.get(&name) else {
             let upper = name.to_ascii_uppercase();
-            let nearest = nearest(&upper, "__", known.keys().map(String::as_str));
-            let nearest = nearest.map(str::to_owned);
-            faults.push(Fault::UnknownVariable { name, nearest });
+            let hint = match nearest(&upper, "__", known.keys().map(String::as_str)) {
+                Some(variable) => Hint::Name(variable.to_owned()),
+                None => hint_of_section(&upper.trim_start_matches(PREFIX).replace("__", ".").to_ascii_lowercase()),
+            };
+            faults.push(Fault::UnknownVariable { name, hint });
             continue;
         };
         let source = Source::Environment(name);
@@ -192,6 +196,17 @@ pub(super) fn add_environment<K: Into<OsString>, V: Into<OsString>>(
                 problem: "is not UTF-8 text".to_owned(),
             }),
         }
+    }
+}
+
+/// What to say of a name that resembles no setting: whether its section is one.
+fn hint_of_section(key: &str) -> Hint {
+    let Some((section, _)) = key.split_once('.') else { return Hint::Nothing };
+    let names = super::table().filter_map(|setting| setting.key.split_once('.'));
+    let sections: BTreeSet<&str> = names.map(|(section, _)| section).collect();
+    match nearest(section, ".", sections.iter().copied()) {
+        Some(section) => Hint::Within(section.to_owned()),
+        None => Hint::Sections(sections.into_iter().map(str::to_owned).collect()),
     }
 }
 

@@ -184,6 +184,23 @@ fn an_unknown_name_is_refused_with_the_nearest_known_one() {
         &[],
         "unknown setting `jwks_max_age` in signet.toml: did you mean `keys.jwks_max_age`?",
     );
+    refused(
+        "[token]\naccess = 1",
+        &[],
+        "unknown setting `token.access` in signet.toml: did you mean `tokens.access_lifetime`?",
+    );
+    refused(
+        "",
+        &[("SIGNET__TOKEN__ACCESS", "x")],
+        "unknown environment variable `SIGNET__TOKEN__ACCESS`: did you mean `SIGNET__TOKENS__ACCESS_LIFETIME`?",
+    );
+    refused(
+        "token.colour = 1",
+        &[],
+        "unknown setting `token.colour` in signet.toml: no setting of `tokens` resembles it",
+    );
+    let fault = load("nope.a = 1", &[]).unwrap_err().to_string();
+    assert!(fault.contains("there is no such section, known are admin, "), "{fault}");
     refused("colour = 5", &[], "unknown setting `colour` in signet.toml");
     refused("[colour]", &[], "unknown setting `colour` in signet.toml");
     refused(
