@@ -127,7 +127,7 @@ impl Follower {
             followed: self.followed.load(Ordering::Acquire),
             head: self.head.load(Ordering::Acquire),
             clock_ahead: (clock_ahead != UNKNOWN).then_some(clock_ahead),
-            audit_head: self.store.known_audit_head().map(|head| head.number),
+            audit_head: self.store.known_audit_head(),
             connections: Connections { busy: connections.busy, idle: connections.idle, most: connections.most },
         }
     }

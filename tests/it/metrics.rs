@@ -222,6 +222,9 @@ async fn the_store_is_told_as_it_was_last_seen() {
             (followed? >= 1.0 && followed == last && audited? >= 1.0).then_some(page)
         })
         .await;
+        let heads = &page.0["signet_audit_head_info"].samples;
+        let head: signet::audit::Head = heads[0].labels["head"].parse().unwrap();
+        assert_eq!((heads.len(), Some(head.number as f64)), (1, page.value("signet_audit_head", &[])));
         assert_eq!(page.value("signet_store_reachable", &[]), Some(1.0));
         assert_eq!(page.value("signet_store_clock_skew_seconds", &[]), Some(0.0));
         let connections = |state| page.value("signet_store_connections", &[("state", state)]).unwrap();

@@ -20,12 +20,12 @@ impl Families {
     }
 
     /// One that goes up and down, with labels: for each sample a value to each name.
-    pub(super) fn gauges<const N: usize>(
+    pub(super) fn gauges<'a, const N: usize>(
         &mut self,
         name: &str,
         help: &str,
         labels: &[&str; N],
-        samples: impl IntoIterator<Item = ([&'static str; N], f64)>,
+        samples: impl IntoIterator<Item = ([&'a str; N], f64)>,
     ) {
         // Names are ours, and a test scrapes them all: none is refused.
         let Ok(family) = GaugeVec::new(Opts::new(name, help), labels) else { return };

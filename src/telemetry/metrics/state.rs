@@ -6,6 +6,7 @@ use std::time::Duration;
 use signet_verify::Algorithm;
 
 use super::families::Families;
+use crate::audit::Head;
 use crate::http::Check;
 use crate::keys::{KeyState, Ring};
 use crate::ports::Timestamp;
@@ -60,8 +61,8 @@ pub struct StoreState {
     pub head: i64,
     /// By how many milliseconds this machine's clock was ahead of the database's when they were last compared.
     pub clock_ahead: Option<i64>,
-    /// The number of the last row of its audit log, as far as this replica knows.
-    pub audit_head: Option<i64>,
+    /// The last row of its audit log, as far as this replica knows.
+    pub audit_head: Option<Head>,
     /// Its connections.
     pub connections: Connections,
 }
@@ -219,11 +220,18 @@ fn store(families: &mut Families, store: &StoreState) {
             ahead as f64 / 1000.0,
         );
     }
-    if let Some(number) = store.audit_head {
+    if let Some(head) = store.audit_head {
         families.gauge(
             "signet_audit_head",
             "The number of the last row of the audit log that this replica has seen. It never goes down.",
-            number as f64,
+            head.number as f64,
+        );
+        // One series at a time: a scrape is made anew from what holds.
+        families.gauges(
+            "signet_audit_head_info",
+            "Always 1; the label tells the head of the audit log, as `signet audit verify --head` takes it.",
+            &["head"],
+            [([head.to_string().as_str()], 1.0)],
         );
     }
     let Connections { busy, idle, most } = store.connections;
