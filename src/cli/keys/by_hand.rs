@@ -16,7 +16,7 @@ const SHORTEST: usize = 6;
 pub(super) enum Wanted {
     Rotate { algorithm: Option<Algorithm>, if_active: Option<String>, force: bool, dry_run: bool },
     Activate { kid: String, force: bool },
-    Retire { kid: String },
+    Retire { kid: String, yes: bool },
     Compromise { kid: String, yes: bool },
 }
 
@@ -25,7 +25,7 @@ impl Wanted {
     fn named(&self) -> Option<&str> {
         match self {
             Self::Rotate { if_active, .. } => if_active.as_deref(),
-            Self::Activate { kid, .. } | Self::Retire { kid } | Self::Compromise { kid, .. } => Some(kid),
+            Self::Activate { kid, .. } | Self::Retire { kid, .. } | Self::Compromise { kid, .. } => Some(kid),
         }
     }
 
@@ -40,6 +40,9 @@ impl Wanted {
                 *yes,
                 &format!("Take key {kid} out of the JWKS at once? Its tokens fail, and it can't be taken back."),
             ),
+            Self::Retire { yes, .. } => {
+                input::confirm(*yes, &format!("Take key {kid} out of use? It can't sign again."))
+            }
             _ => Ok(()),
         }
     }

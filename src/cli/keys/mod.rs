@@ -106,13 +106,18 @@ Before every verifier has it, only --force does it, and says who may fail until 
     #[command(after_help = "\
 Examples:
   signet keys retire vLuk8m8OA2L4 --reason 'imported by mistake'
+  signet keys retire vLuk8m8OA2L4 --yes --url https://signet-admin.example
 
-An active key makes room for its successor and stays published until the last token it signed has expired; a pending one
-is withdrawn at once. Nothing happens where it is retiring or retired.")]
+It asks first; where nobody can answer, --yes must be given. An active key makes
+room for its successor and stays published until the last token it signed has expired; a pending one is withdrawn at once.
+Nothing happens where it is retiring or retired.")]
     Retire {
         /// Its kid, or at least the first 6 characters.
         #[arg(allow_hyphen_values = true)]
         kid: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         why: Why,
         #[command(flatten)]
@@ -189,7 +194,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             (through, why.reason, Wanted::Rotate { algorithm, if_active, force, dry_run })
         }
         Verb::Activate { kid, force, why, through } => (through, why.reason, Wanted::Activate { kid, force }),
-        Verb::Retire { kid, why, through } => (through, why.reason, Wanted::Retire { kid }),
+        Verb::Retire { kid, yes, why, through } => (through, why.reason, Wanted::Retire { kid, yes }),
         Verb::Compromise { kid, reason, yes, through } => (through, reason, Wanted::Compromise { kid, yes }),
     };
     by_hand::run(context, &through, &wanted, &why).await

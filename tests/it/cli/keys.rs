@@ -69,7 +69,9 @@ fn keys_are_rotated_activated_retired_and_compromised_by_the_beginnings_of_their
     let again = home.changes_nothing(&["keys", "activate", &young]).ok().out;
     assert!(again.starts_with("Nothing to do"), "{again}");
     home.changes_nothing(&["keys", "activate", &old]).refused(1, &["is retiring and can't become active"]);
-    home.run(&["keys", "retire", &kid(&home, "RS256", "pending")[..10]]).ok();
+    let unwanted = kid(&home, "RS256", "pending");
+    home.changes_nothing(&["keys", "retire", &unwanted[..10]]).refused(1, &["say --yes"]);
+    home.run(&["keys", "retire", &unwanted[..10], "--yes"]).ok();
 
     let lost = ["keys", "compromise", &young[..12], "--reason", "ticket 4711"];
     home.changes_nothing(&lost).refused(1, &["say --yes"]);
@@ -77,7 +79,7 @@ fn keys_are_rotated_activated_retired_and_compromised_by_the_beginnings_of_their
     assert_eq!(kid(&home, "ES256", "compromised"), young);
     home.changes_nothing(&["keys", "retire", "abcde"]).refused(1, &["too short"]);
     home.changes_nothing(&["keys", "retire", "abcdef"]).refused(1, &["no key's name begins with"]);
-    home.changes_nothing(&["keys", "retire", &"x".repeat(43)]).refused(1, &["there is no key"]);
+    home.changes_nothing(&["keys", "retire", &"x".repeat(43), "--yes"]).refused(1, &["there is no key"]);
     for wrong in [&["keys", "compromise", &young][..], &["keys", "compromise", &young, "--reason", " "]] {
         assert_eq!(home.run(wrong).code, 2);
     }
