@@ -71,8 +71,9 @@ impl Format {
     }
 }
 
-/// Libraries that tell at `info` what we tell ourselves; an operator's own word on them counts for more.
-const QUIET: &str = "actix_server=warn,";
+/// Libraries that tell what we tell ourselves, and at `error` what any stranger can cause by bytes that are no request; an
+/// operator's own word on them counts for more.
+const QUIET: &str = "actix_server=warn,actix_http=off,";
 
 /// What is logged, in the language of `tracing`'s `EnvFilter`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -369,6 +369,16 @@ fn a_filter_is_a_level_or_levels_by_module() {
 }
 
 #[test]
+fn what_strangers_can_make_a_library_say_is_told_only_to_those_who_ask() {
+    let act = || tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
+    for (level, is_told) in
+        [("info", false), ("debug", false), ("actix_http=debug,info", true), ("actix_http::h1=error,info", true)]
+    {
+        assert_eq!(logged(level, Style::Json, act).contains("parse error"), is_told, "{level}");
+    }
+}
+
+#[test]
 fn logging_is_installed_once() {
     let settings = TelemetrySettings { format: Format::Json, ..settings("off") };
     let first = install(&settings, false).unwrap();
