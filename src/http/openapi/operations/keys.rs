@@ -20,8 +20,8 @@ pub(super) fn described(operation: Operation) -> Described {
         Operation::CreateKey => new(
             "create_key",
             "Make one more key",
-            "It is published at once, and signs when its turn comes. 409 `too_many_keys` when as many are published as may be \
-             by hand.",
+            "It is published at once, and signs when its turn comes. Each request makes a key: after a lost answer, look at \
+             the list before asking again. 409 `too_many_keys` when as many are published as may be by hand.",
             "CreateKey",
         ),
         Operation::ImportKey => new(
