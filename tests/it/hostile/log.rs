@@ -16,6 +16,9 @@ use crate::raw::{request, say};
 use crate::signer::Signer;
 use crate::world::{ORDERS, World, eventually};
 
+/// All that Signet and the libraries under it can say, those too that are silent by default.
+const EVERYTHING: &str = "trace,actix_http=trace,actix_server=trace";
+
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 const TYPE: (&str, &str) = ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
 
@@ -88,7 +91,7 @@ impl Drop for Program {
 #[actix_web::test]
 async fn no_request_forges_a_line_of_the_log() {
     let installation = Installation::new();
-    let program = Program::start(&installation, "trace").await;
+    let program = Program::start(&installation, EVERYTHING).await;
     let forged = "x\"}\n{\"level\":\"ERROR\",\"message\":\"forged\"}\r\n\u{1b}[31m\u{2028}\u{85}";
     let encoded: String = forged.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let quoted = "x\\\"}{\"message\":\"forged\"}";
@@ -136,7 +139,7 @@ async fn no_request_forges_a_line_of_the_log() {
 async fn no_secret_is_in_the_log_at_any_level() {
     // H5.
     let installation = Installation::new();
-    let program = Program::start(&installation, "trace").await;
+    let program = Program::start(&installation, EVERYTHING).await;
     let world = World::of(&installation).await;
     world.resource(ORDERS, "orders:read").await;
     let signer = Signer::new(Algorithm::Es256);
