@@ -149,15 +149,17 @@ pub fn issuer() -> Issuer {
     Issuer::parse("https://as.example", false).unwrap()
 }
 
-/// A client of that description, still without a secret.
+/// A client of that description, still without a secret, at version 1.
 pub fn client(id: &str, metadata: serde_json::Value, now: Timestamp) -> Client {
     let metadata: ClientMetadata = serde_json::from_value(metadata).unwrap();
-    metadata.register(ClientId::parse(id).unwrap(), &issuer(), now).unwrap()
+    let registered = metadata.register(ClientId::parse(id).unwrap(), &issuer(), now).unwrap();
+    Client { version: 1, ..registered }
 }
 
+/// A resource at version 1.
 pub fn resource(identifier: &str, now: Timestamp) -> Resource {
     let id = ResourceId::parse(identifier, &issuer()).unwrap();
-    Resource::new(id, "", ScopeSet::parse("read write").unwrap(), now)
+    Resource { version: 1, ..Resource::new(id, "", ScopeSet::parse("read write").unwrap(), now) }
 }
 
 /// Stores a resource of that identifier.

@@ -34,12 +34,12 @@ async fn both_listeners_speak_tls_and_nothing_else() {
     assert!(signet.public.starts_with("https://127.0.0.1:") && signet.admin.starts_with("https://127.0.0.1:"));
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         let client = TlsClient::trusting(&authority).speaking(version);
-        for (base, path) in [(&signet.public, JWKS), (&signet.admin, "/readyz")] {
+        for (base, path) in [(&signet.public, JWKS), (&signet.admin, "/healthz")] {
             let mut connection = client.connect(base).await.unwrap();
             assert_eq!(connection.certificate_name(), "first");
             assert_eq!(connection.protocol(), Some("http/1.1"));
             let answer = connection.get(path).await.unwrap();
-            assert_eq!(answer.status, 200);
+            assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
             assert!(answer.header("strict-transport-security").is_some(), "the issuer is https");
         }
     }

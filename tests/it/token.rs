@@ -229,7 +229,7 @@ async fn a_form_that_is_not_strict_is_refused() {
         ("grant_type=implicit", "unsupported_grant_type"),
         ("grant_type=Client_Credentials", "unsupported_grant_type"),
         ("grant_type=client_credentials%20", "unsupported_grant_type"),
-        ("grant_type=refresh_token&refresh_token=x", "unsupported_grant_type"),
+        ("grant_type=refresh_token&refresh_token=x", "unauthorized_client"),
     ] {
         let request = signet.token_request().basic_auth("shop", Some(&secret));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);

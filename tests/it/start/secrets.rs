@@ -52,7 +52,7 @@ async fn provoke(running: &Running, id: &str, secret: &str) {
 async fn no_secret_is_ever_logged() {
     use base64::Engine;
     for (format, url) in [("json", None), ("text", Some(Postgres::shared().database()))] {
-        let mut program = Program::new().with("TELEMETRY__LEVEL", "trace");
+        let mut program = Program::new().with("TELEMETRY__LEVEL", "trace,actix_http=trace");
         let password = "pass-word-of-the-database";
         if let Some(url) = &url {
             let with_password = url.replace("signet@", &format!("signet:{password}@"));
