@@ -141,7 +141,7 @@ async fn while_nobody_can_listen_changes_are_found_by_asking() {
         let replicas = Replicas::start(installation, Some(&pooler.url(&url)), 1).await;
         let slowest = replicas.slowest_of(4).await;
         println!("{announcements:?}: a change took {slowest:?} at most");
-        assert!(slowest < SOON + Duration::from_secs(1), "the poll of each second, on a busy machine: {slowest:?}");
+        assert!(slowest < SOON + Duration::from_secs(3), "the poll of each second, on a busy machine: {slowest:?}");
         assert_eq!(replicas.replicas[0].ready().await.status, StatusCode::OK);
         let asked = pooler.asked_to_listen();
         assert!((1..=4).contains(&asked), "asked {asked} times");
