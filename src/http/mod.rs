@@ -51,7 +51,7 @@ pub use envelope::{AccessLine, AccessLog};
 pub use error::OAUTH_ERRORS;
 pub use health::{Check, Readiness};
 pub use meter::{METHODS, Meter, NO_ROUTE, RouteMeter};
-pub use openapi::Description;
+pub use openapi::{Credential, Description};
 pub use table::{Access, Listener, Route, table};
 pub use trace::{RequestSpan, SpanContext, TraceParent, Tracer};
 

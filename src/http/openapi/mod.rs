@@ -3,6 +3,7 @@
 //! Guarantees: what is described is the table of routes, each row once: a route that nobody described does not compile;
 //! the bodies are described by the very types that are read and written; the page fetches nothing and runs nothing.
 
+mod credentials;
 mod operations;
 mod page;
 mod schemas;
@@ -15,6 +16,8 @@ use self::operations::{Body, Described, Parameter};
 use super::answer::{Answer, Caching};
 use super::table::{Access, Listener, Route, table};
 use crate::issuer::Issuer;
+
+pub use credentials::Credential;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// For how long anyone may keep the description: it changes with the program.
@@ -132,10 +135,7 @@ fn operation(route: &Route) -> Value {
         Access::Client => {
             operation["security"] = json!([{ "client_secret_basic": [] }]);
         }
-        Access::Person if route.method == "POST" => {
-            operation["security"] = json!([{}, { "client_secret_basic": [] }, { "person_token": [] }]);
-        }
-        Access::Person => operation["security"] = json!([{ "person_token": [] }]),
+        Access::Person => operation["security"] = operations::presented_by_people(route.endpoint),
         Access::Scope(scope) => {
             operation["security"] = json!([{ "admin_token": [scope] }]);
             operation["x-required-scope"] = scope.into();
@@ -172,16 +172,23 @@ fn responses(route: &Route, described: &Described) -> Value {
 fn security_schemes(issuer: &Issuer) -> Value {
     json!({
         "admin_token": {
-            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "x-credential": Credential::AdminToken.name(),
             "description": format!("An access token of this issuer for the audience `{}`, with the scope that the route \
                 names.", issuer.admin_audience()),
         },
         "person_token": {
-            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "x-credential": Credential::PersonToken.name(),
             "description": "An access token of a session that began at `/auth/login`.",
         },
+        "refresh_cookie": {
+            "type": "apiKey", "in": "cookie", "name": "__Host-signet-login",
+            "x-credential": Credential::RefreshCookie.name(),
+            "description": "The refresh token of a session that began with `delivery` `cookie`. The name ends in the \
+                client's. It counts only beside `Content-Type: application/json`, `X-Signet-CSRF: 1` and an `Origin` that \
+                is registered for the client.",
+        },
         "client_secret_basic": {
-            "type": "http", "scheme": "basic",
+            "type": "http", "scheme": "basic", "x-credential": Credential::ClientSecret.name(),
             "description": "The client's identifier and secret, each form-encoded first (RFC 6749 §2.3.1). A client of another \
                 method sends no header: its `client_id` and `client_secret`, or `client_assertion` and \
                 `client_assertion_type` (RFC 7523), stand in the form.",
@@ -196,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    fn described() -> Value {
+    pub(super) fn described() -> Value {
         document(&Issuer::parse("https://as.example/t1", false).unwrap(), "127.0.0.1:8081")
     }
 

@@ -5,6 +5,7 @@ mod people;
 
 use serde_json::{Value, json};
 
+use super::credentials::Credential;
 use crate::http::admin::Operation;
 use crate::http::table::Endpoint;
 
@@ -41,7 +42,12 @@ impl Parameter {
     pub(super) fn to_json(&self) -> Value {
         // The schemas stand below, each as JSON.
         let schema: Value = serde_json::from_str(self.schema).unwrap_or(Value::Null);
-        json!({ "name": self.name, "in": "query", "schema": schema, "description": self.description })
+        let mut parameter =
+            json!({ "name": self.name, "in": "query", "schema": schema, "description": self.description });
+        if self.name == CURSOR.name {
+            parameter["x-credential"] = Credential::Cursor.name().into();
+        }
+        parameter
     }
 }
 
@@ -207,6 +213,15 @@ pub(super) fn of(endpoint: Endpoint) -> Described {
             plain("docs", DESCRIPTION, "This description as a page", "", vec![answered("A page.", "text/html", "Text")])
         }
         Endpoint::Admin(operation) => of_admin(operation),
+    }
+}
+
+/// The ways in which a person is known to an endpoint of `/auth`, one of them at a time; none but what the body holds is
+/// `{}`.
+pub(super) fn presented_by_people(endpoint: Endpoint) -> Value {
+    match endpoint {
+        Endpoint::Auth(operation) => people::presented(operation),
+        _ => json!([]),
     }
 }
 

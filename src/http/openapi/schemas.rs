@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::credentials;
 use crate::audit::AuditEntry;
 use crate::clients::{ClientView, RegisteredClient, ResourceView};
 use crate::http::admin::{
@@ -72,6 +73,7 @@ pub(super) fn all() -> Map<String, Value> {
         schemas.insert(name.to_owned(), schema);
     }
     drop_idle(&mut schemas);
+    credentials::mark(&mut schemas);
     schemas
 }
 

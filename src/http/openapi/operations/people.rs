@@ -1,5 +1,7 @@
 //! What the endpoints of `/auth` do, in words.
 
+use serde_json::{Value, json};
+
 use super::{Described, JSON, PEOPLE, Success, answered, gone, json_body, plain};
 use crate::http::auth::AuthOperation;
 
@@ -7,6 +9,22 @@ use crate::http::auth::AuthOperation;
 const OF_A_BODY: &[u16] = &[400, 401, 403, 408, 413, 415, 503];
 const OF_A_PASSWORD: &[u16] = &[400, 401, 403, 408, 409, 413, 415, 422, 429, 503];
 const OF_A_TOKEN: &[u16] = &[400, 401, 403, 503];
+
+/// How it is known who calls, besides what stands in the body.
+pub(super) fn presented(operation: AuthOperation) -> Value {
+    match operation {
+        AuthOperation::LogIn | AuthOperation::Register => json!([{}, { "client_secret_basic": [] }]),
+        AuthOperation::Refresh => json!([{}, { "refresh_cookie": [] }, { "client_secret_basic": [] }]),
+        AuthOperation::LogOut => {
+            json!([{}, { "refresh_cookie": [] }, { "client_secret_basic": [] }, { "person_token": [] }])
+        }
+        AuthOperation::Password => json!([{}, { "person_token": [] }]),
+        AuthOperation::Me
+        | AuthOperation::ListSessions
+        | AuthOperation::EndOtherSessions
+        | AuthOperation::EndSession => json!([{ "person_token": [] }]),
+    }
+}
 
 /// The endpoint in words.
 pub(super) fn described(operation: AuthOperation) -> Described {
