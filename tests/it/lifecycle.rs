@@ -54,7 +54,10 @@ impl House {
             Kept::Postgres => installation.on(Backend::Postgres),
             Kept::Redis => {
                 let url = Redis::shared().url();
-                installation.with("REDIS__URL", &url).with("REDIS__NAMESPACE", &namespace()).with("REDIS__TIMEOUT", "5s")
+                installation
+                    .with("REDIS__URL", &url)
+                    .with("REDIS__NAMESPACE", &namespace())
+                    .with("REDIS__TIMEOUT", "5s")
             }
         });
         if kept == Kept::Postgres {
@@ -126,7 +129,10 @@ impl House {
     }
 
     /// As another process changes accounts, which tells no replica.
-    async fn change<T, E: std::fmt::Debug>(&self, act: impl AsyncFnOnce(&UserAdministration, Request<'_>) -> Result<T, E>) -> T {
+    async fn change<T, E: std::fmt::Debug>(
+        &self,
+        act: impl AsyncFnOnce(&UserAdministration, Request<'_>) -> Result<T, E>,
+    ) -> T {
         act(&self.people, Request { by: &by(), power: &Power::Everything, expected: None }).await.unwrap()
     }
 
@@ -224,7 +230,7 @@ async fn a_password_that_others_set_ends_every_session(kept: Kept) {
     house.change(async |people, request| people.set_password(request, &ann, password()).await).await;
     house.all_dead(&format!("{kept:?}, password set"), &ann, &[&one]).await;
     let must = house.log_in(0, "ann", NEXT).await;
-    assert_eq!((must.status.as_u16(), &must.body["code"]), (403, &json!("password_change_required")), "{}", must.text);
+    assert_eq!((must.status.as_u16(), &must.body["code"]), (403, &json!("must_change_password")), "{}", must.text);
     // By name, and by a link: at once at the replica that is asked.
     let by_name = json!({"username": "ann", "current_password": NEXT, "new_password": RIGHT});
     assert_eq!(house.post(0, "password", &by_name).await.status, 204);
@@ -354,7 +360,8 @@ async fn who_starts_later_marks_whom_the_journal_marks_last() {
     }
     let fresh = house.tokens(0, "bob", RIGHT).await;
     let again = house.installation.open(Preparation::Existing).await;
-    let sid = |tokens: &Value| signet::tokens::session::SessionId::parse(tokens["session_id"].as_str().unwrap()).unwrap();
+    let sid =
+        |tokens: &Value| signet::tokens::session::SessionId::parse(tokens["session_id"].as_str().unwrap()).unwrap();
     for old in &tokens {
         assert_eq!(again.sessions.load(sid(old)).await.unwrap(), None);
     }

@@ -15,6 +15,7 @@ mod discovery;
 mod faults;
 mod hostile;
 mod house;
+mod lifecycle;
 mod metrics;
 mod papers;
 mod pooler;

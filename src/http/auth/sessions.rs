@@ -14,9 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::error::{Denied, Problem, no_content};
 use crate::ports::StoreError;
 use crate::tokens::revocation::EndReason;
-use crate::tokens::session::{
-    Delivery, Presenter, RefreshError, RefreshRefusal, Session, SessionError, SessionId,
-};
+use crate::tokens::session::{Delivery, Presenter, RefreshError, RefreshRefusal, Session, SessionError, SessionId};
 
 const PAGE: u32 = 100;
 /// More of them nobody looks through.

@@ -11,9 +11,7 @@ use sqlx::Row;
 
 use super::changes::{CLIENT, REVOCATIONS};
 use super::journal::{append_turns, is_marked};
-use super::{
-    SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error,
-};
+use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error};
 use crate::audit::Entry;
 use crate::clients::{
     Client, ClientAuthentication, ClientId, ClientKeys, ClientStore, GrantType, Insert, Removal, ResourceId, ScopeSet,
@@ -393,8 +391,11 @@ impl ClientStore for SqlStore {
             let row = ClientRow::of(client)?;
             let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, client.id.as_str());
-                let stored: Option<(bool,)> =
-                    sqlx::query_as(ENABLED).bind(client.id.as_str()).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                let stored: Option<(bool,)> = sqlx::query_as(ENABLED)
+                    .bind(client.id.as_str())
+                    .fetch_optional(&mut *tx)
+                    .await
+                    .map_err(store_error)?;
                 let done = bind_row!(UPDATE, row).execute(&mut *tx).await.map_err(store_error)?;
                 if done.rows_affected() == 0 {
                     return Ok(Swap::Raced);

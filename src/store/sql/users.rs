@@ -20,8 +20,8 @@ use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretDigest;
 use crate::tokens::revocation::Turn;
 use crate::users::{
-    Attributes, Email, LoginName, PasswordLink, PasswordState, Redemption, Roles, Standing, StoredPassword, Taken, User,
-    UserId, UserInsert, UserStore, UserSwap, Username,
+    Attributes, Email, LoginName, PasswordLink, PasswordState, Redemption, Roles, Standing, StoredPassword, Taken,
+    User, UserId, UserInsert, UserStore, UserSwap, Username,
 };
 
 macro_rules! select {

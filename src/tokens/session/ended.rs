@@ -239,7 +239,8 @@ mod tests {
             Revoked::Person(id, reach) => (*id == session.user).then_some(*reach),
             Revoked::Client(id, reach) => (*id == session.client).then_some(*reach),
         };
-        let of_one = |is: fn(&Revoked) -> bool| -> Vec<_> { journal.iter().filter(|entry| is(entry)).filter_map(of).collect() };
+        let of_one =
+            |is: fn(&Revoked) -> bool| -> Vec<_> { journal.iter().filter(|entry| is(entry)).filter_map(of).collect() };
         let named = journal.iter().any(|entry| matches!(entry, Revoked::Session(id) if *id == session.id));
         let hit = |reaches: Vec<Reach>| {
             let last = reaches.iter().rev().find(|reach| !matches!(reach, Reach::CutOff(_)));

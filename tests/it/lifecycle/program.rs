@@ -20,11 +20,11 @@ async fn log_in(running: &Running) -> Answer {
 }
 
 fn program() -> Program {
-    let program = Program::new();
+    let program = Program::new().with("AUTH__REGISTRATION", "true");
     program.run(&["init"]);
-    std::fs::write(program.path("password.txt"), RIGHT).unwrap();
     let orders = ["resources", "create", "https://orders.example", "--scope", "orders:read"];
-    let login = ["clients", "create", "login", "--public", "--first-party", "--access", "https://orders.example=orders:read"];
+    let login = ["clients", "create", "--id", "login", "--auth-method", "none", "--first-party"];
+    let login = [&login[..], &["--access", "https://orders.example=orders:read"]].concat();
     for arguments in [&orders[..], &login[..]] {
         let ended = program.run(arguments);
         assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.err);
@@ -34,7 +34,7 @@ fn program() -> Program {
 
 #[actix_web::test]
 async fn a_running_server_refuses_whom_the_command_line_disabled_though_it_was_killed_in_between() {
-    let program = program().with("AUTH__REGISTRATION", "true");
+    let program = program();
     let mut running = program.serve();
     let made = post(&running, "register", &json!({"username": "ann", "password": RIGHT})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);

@@ -20,8 +20,8 @@ use super::{Namespace, RedisStore, array, unlike};
 use crate::clients::{ClientId, Insert};
 use crate::ports::{StoreError, Timestamp};
 use crate::tokens::session::{
-    ClientBinding, Delivery, MacKeyId, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore, Swapped,
-    TOUCH_EVERY, decode, encode,
+    ClientBinding, Delivery, MacKeyId, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore,
+    Swapped, TOUCH_EVERY, decode, encode,
 };
 
 /// So many keys are asked for at a time.
