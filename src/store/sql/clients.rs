@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
 use super::changes::{CLIENT, REVOCATIONS};
-use super::journal::{append_turns, is_marked};
+use super::turns::{append_turns, is_marked, turn_to};
 use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error};
 use crate::audit::Entry;
 use crate::clients::{
@@ -129,15 +129,6 @@ macro_rules! link_resources {
                 .map_err(|error| link_error(error, resource))?;
         }
     };
-}
-
-/// What becomes of its sessions where a client takes the place of one that was enabled or not.
-fn turn_to(client: &Client, was_enabled: bool) -> Option<Turn> {
-    match (was_enabled, client.enabled) {
-        (true, false) => Some(Turn::ClientDisabled(client.id.clone())),
-        (false, true) => Some(Turn::ClientEnabled(client.id.clone())),
-        _ => None,
-    }
 }
 
 fn named_resources(client: &Client) -> BTreeSet<&ResourceId> {

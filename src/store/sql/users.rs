@@ -9,7 +9,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::changes::REVOCATIONS;
-use super::journal::{append_turns, is_marked};
+use super::turns::{LATEST_TURN, STANDING, STANDING_LOCKED, StandingRow, append_turns, is_marked};
 use super::{
     Pool, SqlStore, append_audit, check_text, in_write, note_change, now_inside, on_pool, read_each, read_rows,
     store_error,
@@ -45,11 +45,6 @@ const UPDATE: &str = "UPDATE users SET username = $2, username_key = $3, email =
     attributes = $7, enabled = $8, password = $9, password_changed_at = $10, password_must_change = $11, \
     password_version = $12, updated_at = $13, version = $14 WHERE id = $1 AND version = $14 - 1";
 const VERSION: &str = "SELECT version FROM users WHERE id = $1";
-const STANDING: &str = "SELECT version, enabled, password_version FROM users WHERE id = $1";
-/// Waits for a change that is on its way, and lets none pass by until the transaction ends. On SQLite no other writes
-/// meanwhile in any case.
-const STANDING_LOCKED: &str = "SELECT version, enabled, password_version FROM users WHERE id = $1 FOR SHARE";
-const LATEST_TURN: &str = "SELECT moment FROM revocation_head WHERE one = 1";
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 const KEEP_HASH: &str = "UPDATE users SET password = $3 WHERE id = $1 AND password = $2";
 const HAS_USERNAME: &str = "SELECT id FROM users WHERE username_key = $1 AND id <> $2";
@@ -118,28 +113,6 @@ impl TryFrom<UserRow> for User {
     fn try_from(row: UserRow) -> Result<Self, StoreError> {
         let what = format!("user {:?}", row.id);
         row.user().map_err(|why| StoreError::Corrupt { what, why })
-    }
-}
-
-/// What of an account decides on its sessions.
-#[derive(sqlx::FromRow)]
-struct StandingRow {
-    version: i64,
-    enabled: bool,
-    password_version: i64,
-}
-
-impl StandingRow {
-    /// What becomes of sessions when `user` takes its place.
-    fn turns_to(&self, user: &User) -> Vec<Turn> {
-        let id = *user.id.as_uuid();
-        let password = (self.password_version != user.password_version).then_some(Turn::NewPassword(id));
-        let enabled = match (self.enabled, user.enabled) {
-            (true, false) => Some(Turn::UserDisabled(id)),
-            (false, true) => Some(Turn::UserEnabled(id)),
-            _ => None,
-        };
-        password.into_iter().chain(enabled).collect()
     }
 }
 
