@@ -324,7 +324,8 @@ async fn a_change_through_the_admin_api_is_known_to_its_replica_before_it_is_ans
     let admin = signet.admin_token().await;
     let post = async |verb: &str| {
         let url = format!("{}/admin/v1/clients/login/{verb}", signet.admin);
-        let answer = Answer::of(signet.http.post(url).bearer_auth(&admin).send().await.unwrap()).await;
+        let answer =
+            Answer::of(signet.http.post(url).bearer_auth(&admin).header("If-Match", "*").send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     };
     post("disable").await;

@@ -19,11 +19,11 @@ fn rounds() -> usize {
     if std::env::var("SIGNET_TEST_SCALE").is_ok_and(|scale| scale == "full") { 500 } else { 50 }
 }
 
-/// Some of the time that a login takes.
-async fn jitter() {
+/// Some of the time that a login takes, or of so many.
+async fn jitter(times: u64) {
     let mut byte = [0];
     SystemEntropy.fill(&mut byte);
-    tokio::time::sleep(Duration::from_micros(u64::from(byte[0]) * 400)).await;
+    tokio::time::sleep(Duration::from_micros(u64::from(byte[0]) * 400 * times)).await;
 }
 
 /// What became of those who tried.
@@ -35,13 +35,13 @@ struct Outcome {
 }
 
 /// Sends some logins that are on their way when this returns.
-fn logins(house: &House, name: &str) -> Vec<JoinHandle<Answer>> {
+fn logins(house: &House, name: &str, within: u64) -> Vec<JoinHandle<Answer>> {
     let log_in = |_| {
         let body = json!({"username": name, "password": RIGHT});
         let request = house.call(0, reqwest::Method::POST, "/auth/login");
         let request = request.header("Content-Type", "application/json").body(body.to_string());
         spawn(async move {
-            jitter().await;
+            jitter(within).await;
             Answer::of(request.send().await.unwrap()).await
         })
     };
@@ -68,8 +68,9 @@ async fn a_login_that_races_a_new_password_has_no_session_by_the_old_one(kept: K
     for round in 0..rounds() {
         let name = format!("p{round}");
         house.person(&name).await;
-        let logins = logins(&house, &name);
-        jitter().await;
+        // A change takes as long as some logins.
+        let logins = logins(&house, &name, 5);
+        jitter(1).await;
         let change = json!({"username": name, "current_password": RIGHT, "new_password": NEXT});
         let changed = house.post(0, "password", &change).await;
         assert_eq!(changed.status, 204, "{}", changed.text);
@@ -92,9 +93,8 @@ async fn a_login_that_races_a_stop_has_no_session_though_the_account_is_enabled_
     for round in 0..rounds() {
         let name = format!("s{round}");
         let user = house.person(&name).await;
-        let logins = logins(&house, &name);
-        jitter().await;
-        jitter().await;
+        let logins = logins(&house, &name, 2);
+        jitter(2).await;
         house.set_enabled(&user, false).await;
         let tokens = let_in(logins, &mut outcome).await;
         house.set_enabled(&user, true).await;
