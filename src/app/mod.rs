@@ -392,6 +392,7 @@ fn compose(
         keeper: Arc::clone(&opened.keeper),
         administration: administration(settings, issuer, &opened.store, parts),
         directory: Arc::clone(&directory),
+        sessions: Arc::clone(&opened.sessions),
         audit: Arc::new(opened.store.clone()),
     };
     let auth = auth(settings, issuer, opened, parts)?;

@@ -75,15 +75,17 @@ pub trait ClientStore: Send + Sync {
     /// The web origins of all enabled first-party clients, in any order.
     async fn load_web_origins(&self) -> Result<Vec<WebOrigin>, StoreError>;
 
-    /// Stores a new client. A resource it names that does not exist is [`StoreError::Refused`].
+    /// Stores a new client. A resource it names that does not exist is [`StoreError::Refused`]. Where one of that identifier
+    /// was removed, and the journal still marks it, the same transaction puts a cut-off in the place of the mark.
     async fn insert_client(&self, client: &Client, entry: &Entry) -> Result<Insert, StoreError>;
 
     /// Stores `client` if the stored version is `client.version - 1`. A resource it names that does not exist is
-    /// [`StoreError::Refused`].
+    /// [`StoreError::Refused`]. One that becomes disabled is marked in the journal in the same transaction; one that is
+    /// enabled again leaves a cut-off there. So its sessions are dead from then on, whatever becomes of whoever asked.
     async fn update_client(&self, client: &Client, entry: &Entry) -> Result<Swap, StoreError>;
 
-    /// Removes the client with its secrets; where `version` is given, only if the stored one is of it
-    /// ([`Removal::Raced`]).
+    /// Removes the client with its secrets, and marks it in the journal in the same transaction; where `version` is given,
+    /// only if the stored one is of it ([`Removal::Raced`]).
     async fn delete_client(&self, id: &ClientId, version: Option<i64>, entry: &Entry) -> Result<Removal, StoreError>;
 }
 

@@ -510,3 +510,10 @@ fn an_issuer_that_nobody_set_follows_the_public_listener() {
     let settings = load("", &named).unwrap().settings;
     assert_eq!(settings.issuer_bound_to(1234).as_str(), "https://a.example");
 }
+
+#[test]
+fn no_session_is_set_to_live_longer_than_the_journal_remembers() {
+    let days = crate::tokens::revocation::LONGEST_SESSION.as_secs() / 86_400;
+    assert!(load(&format!("[sessions]\nlifetime = \"{days}d\""), &[]).is_ok());
+    assert!(load(&format!("[sessions]\nlifetime = \"{}d\"", days + 1), &[]).is_err());
+}

@@ -9,7 +9,7 @@ use super::client_credentials::single;
 use super::{Grant, GrantError, Parameters, Services, TokenAnswer};
 use crate::clients::{AuthenticatedClient, Client, GrantType, Resource, ScopeSet};
 use crate::ports::Timestamp;
-use crate::tokens::session::{ClientBinding, Decision, Delivery, Presenter, RefreshRefusal, Session, SessionGrant};
+use crate::tokens::session::{Decision, Delivery, Presenter, RefreshRefusal, Session, SessionGrant};
 use crate::tokens::{Person, TokenRequest};
 
 pub(super) const GRANT: Grant = Grant {
@@ -45,7 +45,7 @@ pub struct Prolonging<'a> {
 }
 
 /// Prolongs a session at `client`, which was authenticated. A token that came in another way than the session has them
-/// travel is refused.
+/// travel is refused, and the session stays where it is.
 pub async fn prolong(
     services: &Services,
     client: &Client,
@@ -57,7 +57,7 @@ pub async fn prolong(
         None => None,
         Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
     };
-    let presenter = Presenter { client: &client.id, binding: ClientBinding::of(client) };
+    let presenter = Presenter::new(client, delivery);
     if scope.is_some() || resource.is_some() {
         let session = services.sessions.look_up(token, &presenter).await?;
         // One that may be refused for another reason is presented, so that it is: a reused token ends its session.
@@ -67,9 +67,6 @@ pub async fn prolong(
     }
     services.minter.check(now)?;
     let refreshed = services.sessions.refresh(token, &presenter).await?;
-    if refreshed.session.delivery != delivery {
-        return Err(GrantError::InvalidGrant(RefreshRefusal::Decided(Decision::Foreign)));
-    }
     let (resource, scope) = allowed(services, client, &refreshed.session, scope)?;
     let request = TokenRequest {
         client,

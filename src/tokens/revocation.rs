@@ -1,19 +1,75 @@
 //! What was revoked, and the journal that it is written to before anybody is told that it is done.
 //!
 //! Guarantees asked of the journal: its numbers have no gaps and follow the order of commit; what was answered with
-//! success survives the loss of every other store; an entry is kept for as long as there may be something that it hits.
+//! success survives the loss of every other store; an entry is kept for as long as there may be something that it hits;
+//! what is said of a person or a client counts in the order of the numbers, and the last word on a mark is the one that
+//! holds.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::sid::SessionId;
 use crate::audit::Entry;
+use crate::clients::ClientId;
 use crate::ports::{StoreError, Timestamp};
 
+/// The longest that a session may be set to live: what is written down outlasts every one that there can be.
+pub const LONGEST_SESSION: Duration = Duration::from_secs(400 * 86_400);
+/// By how much a verifier's clock may differ: what the end of a session hits may pass for alive for so long.
+pub const VERIFIER_SKEW: Duration = Duration::from_secs(60);
+/// Until it is lifted.
+const FOREVER: Timestamp = Timestamp::from_millis(i64::MAX);
+
 /// What is dead from now on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Revoked {
     /// A session, and every token that bears its name.
     Session(SessionId),
+    /// What bears that person.
+    Person(Uuid, Reach),
+    /// What bears that client.
+    Client(ClientId, Reach),
+}
+
+/// How far back a revocation of a person or a client reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reach {
+    /// Whatever bears it is dead, whatever its age, until that is lifted.
+    Marked,
+    /// Dead is what was authenticated at that moment or before. A mark stays.
+    CutOff(Timestamp),
+    /// There is no mark any more; dead is what was authenticated at that moment or before.
+    Lifted(Timestamp),
+}
+
+impl Reach {
+    /// The stable name of its shape.
+    pub const fn shape(self) -> &'static str {
+        match self {
+            Self::Marked => "mark",
+            Self::CutOff(_) => "cut_off",
+            Self::Lifted(_) => "lift",
+        }
+    }
+
+    /// Up to which moment it cuts off.
+    pub const fn moment(self) -> Option<Timestamp> {
+        match self {
+            Self::Marked => None,
+            Self::CutOff(moment) | Self::Lifted(moment) => Some(moment),
+        }
+    }
+
+    fn parse(shape: &str, moment: Option<Timestamp>) -> Option<Self> {
+        match shape {
+            "mark" => Some(Self::Marked),
+            "cut_off" => moment.map(Self::CutOff),
+            "lift" => moment.map(Self::Lifted),
+            _ => None,
+        }
+    }
 }
 
 impl Revoked {
@@ -21,6 +77,8 @@ impl Revoked {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Session(_) => "sid",
+            Self::Person(..) => "sub",
+            Self::Client(..) => "client_id",
         }
     }
 
@@ -28,15 +86,66 @@ impl Revoked {
     pub fn value(&self) -> String {
         match self {
             Self::Session(id) => id.to_string(),
+            Self::Person(id, _) => id.as_hyphenated().to_string(),
+            Self::Client(id, _) => id.as_str().to_owned(),
         }
     }
 
-    /// The revocation of that kind and value; `None` where a newer Signet knows it, and this one does not.
-    pub fn parse(kind: &str, value: &str) -> Option<Self> {
+    /// How far back it reaches: a session is dead whatever its age.
+    pub const fn reach(&self) -> Reach {
+        match self {
+            Self::Session(_) => Reach::Marked,
+            Self::Person(_, reach) | Self::Client(_, reach) => *reach,
+        }
+    }
+
+    /// The revocation of that kind, value, shape and moment; `None` where a newer Signet knows it, and this one does not.
+    pub fn parse(kind: &str, value: &str, shape: &str, moment: Option<Timestamp>) -> Option<Self> {
+        let reach = Reach::parse(shape, moment)?;
         match kind {
             "sid" => SessionId::parse(value).map(Self::Session),
+            "sub" => Uuid::try_parse(value).ok().map(|id| Self::Person(id, reach)),
+            "client_id" => ClientId::parse(value).ok().map(|id| Self::Client(id, reach)),
             _ => None,
         }
+    }
+}
+
+/// A change of an account or a client that ends sessions. Its entry in the journal is written in the transaction that
+/// makes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// The account can't be used any more.
+    UserDisabled(Uuid),
+    /// It can again, or there is one of that identifier again. What was there before stays dead.
+    UserEnabled(Uuid),
+    /// It is gone.
+    UserDeleted(Uuid),
+    /// It has another password.
+    NewPassword(Uuid),
+    /// The client can't be used any more.
+    ClientDisabled(ClientId),
+    /// It can again, or there is one of that identifier again. What was there before stays dead.
+    ClientEnabled(ClientId),
+    /// It is gone.
+    ClientDeleted(ClientId),
+}
+
+impl Turn {
+    /// What is written of it, where it happened at `moment`. Kept until no session can bear it any more; a mark, until it
+    /// is lifted or the account or client is gone.
+    pub fn at(self, moment: Timestamp) -> Revocation {
+        let kept = moment.plus(LONGEST_SESSION).plus(VERIFIER_SKEW);
+        let (what, until, why) = match self {
+            Self::UserDisabled(id) => (Revoked::Person(id, Reach::Marked), FOREVER, EndReason::UserDisabled),
+            Self::UserEnabled(id) => (Revoked::Person(id, Reach::Lifted(moment)), kept, EndReason::UserEnabled),
+            Self::UserDeleted(id) => (Revoked::Person(id, Reach::Marked), kept, EndReason::UserDeleted),
+            Self::NewPassword(id) => (Revoked::Person(id, Reach::CutOff(moment)), kept, EndReason::Password),
+            Self::ClientDisabled(id) => (Revoked::Client(id, Reach::Marked), FOREVER, EndReason::ClientDisabled),
+            Self::ClientEnabled(id) => (Revoked::Client(id, Reach::Lifted(moment)), kept, EndReason::ClientEnabled),
+            Self::ClientDeleted(id) => (Revoked::Client(id, Reach::Marked), kept, EndReason::ClientDeleted),
+        };
+        Revocation { what, until, why }
     }
 }
 
@@ -51,8 +160,14 @@ pub enum EndReason {
     Password,
     /// The person was disabled.
     UserDisabled,
+    /// The person was enabled again: what was there before stays dead.
+    UserEnabled,
     /// The person was removed.
     UserDeleted,
+    /// The client was disabled.
+    ClientDisabled,
+    /// The client was enabled again: what was there before stays dead.
+    ClientEnabled,
     /// The client was removed.
     ClientDeleted,
     /// An administrator ended it.
@@ -67,15 +182,33 @@ impl EndReason {
             Self::Reuse => "reuse",
             Self::Password => "password",
             Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
             Self::UserDeleted => "user_deleted",
+            Self::ClientDisabled => "client_disabled",
+            Self::ClientEnabled => "client_enabled",
             Self::ClientDeleted => "client_deleted",
             Self::Admin => "admin",
+        }
+    }
+
+    /// Whether it is a change of an account or a client ([`Turn`]): its entry in the journal was written with that change,
+    /// and hits all the sessions concerned.
+    pub const fn is_a_turn(self) -> bool {
+        match self {
+            Self::Logout | Self::Reuse | Self::Admin => false,
+            Self::Password
+            | Self::UserDisabled
+            | Self::UserEnabled
+            | Self::UserDeleted
+            | Self::ClientDisabled
+            | Self::ClientEnabled
+            | Self::ClientDeleted => true,
         }
     }
 }
 
 /// A revocation that is to be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revocation {
     /// What is dead.
     pub what: Revoked,
@@ -86,7 +219,7 @@ pub struct Revocation {
 }
 
 /// One that was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revoking {
     /// Its place in the journal, from 1.
     pub number: i64,
@@ -119,4 +252,49 @@ pub trait RevocationJournal: Send + Sync + std::fmt::Debug {
 
     /// Up to `limit` entries after `number`. A head before `number` means that the database was set back: read from 0.
     async fn revocations_after(&self, number: i64, limit: u32) -> Result<JournalPage, StoreError>;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn turns() -> Vec<Turn> {
+        let (user, client) = (Uuid::from_bytes([7; 16]), ClientId::parse("web").unwrap());
+        vec![
+            Turn::UserDisabled(user),
+            Turn::UserEnabled(user),
+            Turn::UserDeleted(user),
+            Turn::NewPassword(user),
+            Turn::ClientDisabled(client.clone()),
+            Turn::ClientEnabled(client.clone()),
+            Turn::ClientDeleted(client),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_of_a_turn_reads_back_as_itself_and_an_unknown_shape_is_passed_over() {
+        let moment = Timestamp::from_secs(1_800_000_000);
+        for turn in turns() {
+            let Revocation { what, why, .. } = turn.at(moment);
+            let (kind, value, reach) = (what.kind(), what.value(), what.reach());
+            assert_eq!(Revoked::parse(kind, &value, reach.shape(), reach.moment()).as_ref(), Some(&what));
+            assert!(why.is_a_turn());
+            assert_eq!(Revoked::parse(kind, &value, "newer", Some(moment)), None);
+            assert_eq!(Revoked::parse("newer", &value, reach.shape(), reach.moment()), None);
+        }
+        assert_eq!(Revoked::parse("sub", "7", "mark", None), None);
+        assert_eq!(Revoked::parse("client_id", "web", "cut_off", None), None);
+    }
+
+    #[test]
+    fn an_entry_outlasts_every_session_and_the_mark_of_who_may_come_back_lasts() {
+        let moment = Timestamp::from_secs(1_800_000_000);
+        for turn in turns() {
+            let disables = matches!(turn, Turn::UserDisabled(_) | Turn::ClientDisabled(_));
+            let until = turn.at(moment).until;
+            assert_eq!(until == FOREVER, disables);
+            assert!(until >= moment.plus(LONGEST_SESSION));
+        }
+    }
 }

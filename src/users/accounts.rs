@@ -2,7 +2,9 @@
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked, within the limits of
 //! [`attempts`](super::attempts); an unknown user, a wrong password and a disabled account can't be told apart by the
-//! answer, nor by the time that it takes; a password that was hashed with less than is asked for now is hashed anew.
+//! answer, nor by the time that it takes; whoever is let in while the account is disabled, or gets another password, is
+//! either refused or was authenticated before that; a password that was hashed with less than is asked for now is hashed
+//! anew.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -106,7 +108,8 @@ impl AuthenticatedUser {
         &self.user
     }
 
-    /// When the password was checked, by the store's time: `auth_time`.
+    /// `auth_time`: when it was confirmed that the password is still the account's, by the store's time. No later change of
+    /// the account is at an earlier moment, so the cut-off that it leaves hits every session begun with this.
     pub const fn at(&self) -> Timestamp {
         self.at
     }
@@ -250,6 +253,8 @@ impl Accounts {
         attempt: &Attempt,
         counted: Counted,
     ) -> Result<AuthenticatedUser, LoginRefused> {
+        // The account was loaded a slow hash ago: what has become of it since decides.
+        let at = self.confirmed(&user).await?;
         let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
         self.attempts.succeeded(&names, attempt.prefix, counted).await?;
         if let (Some(anew), Some(state)) = (anew, &mut user.password) {
@@ -264,7 +269,19 @@ impl Accounts {
                 Err(error) => warn!(%error, user = %user.id, "a password could not be hashed anew"),
             }
         }
-        Ok(AuthenticatedUser { user, at: self.users.store_time().await? })
+        Ok(AuthenticatedUser { user, at })
+    }
+
+    /// `auth_time` of whoever proved to know the password of `user`, while it is still the account's.
+    async fn confirmed(&self, user: &User) -> Result<Timestamp, LoginRefused> {
+        match self.users.confirm_user(&user.id).await? {
+            None => Err(LoginRefusal::UnknownUser.into()),
+            Some(standing) if standing.password_version != user.password_version => {
+                Err(LoginRefusal::WrongPassword.into())
+            }
+            Some(standing) if !standing.enabled => Err(LoginRefusal::Disabled.into()),
+            Some(standing) => Ok(standing.at),
+        }
     }
 
     /// The attempt could not be made: it is not held against anyone.
@@ -299,8 +316,8 @@ impl Accounts {
         }
     }
 
-    /// Sets the password of the account `id` to `new`, for whoever has its `current` one and calls from `address`.
-    /// Ending its other sessions is up to the caller.
+    /// Sets the password of the account `id` to `new`, for whoever has its `current` one and calls from `address`. The
+    /// sessions from before are dead with it; removing them is up to the caller.
     pub async fn change_password(
         &self,
         id: &UserId,
@@ -326,7 +343,11 @@ impl Accounts {
         let next = user.with_password(stored, false, now).changed(now);
         let entry = by.entry(Act::UsersChangePassword, id.to_string(), json!({}));
         match self.users.update_user(&next, &entry).await? {
-            UserSwap::Swapped => Ok(AuthenticatedUser { user: next, at: now }),
+            // Later than the cut-off that the change has left.
+            UserSwap::Swapped => {
+                let at = self.confirmed(&next).await?;
+                Ok(AuthenticatedUser { user: next, at })
+            }
             // Who proved to know a password that is no longer the account's has proved nothing.
             UserSwap::Raced | UserSwap::Taken(_) => Err(AccountError::Raced),
         }
@@ -341,8 +362,8 @@ impl Accounts {
         if link.is_good(&user, now) && user.enabled { Ok((link, user)) } else { Err(AccountError::Link) }
     }
 
-    /// Sets a password by a one-time link, which is used up only when it was set. Ending all sessions of the account is
-    /// up to the caller.
+    /// Sets a password by a one-time link, which is used up only when it was set. All sessions of the account are dead with
+    /// it; removing them is up to the caller.
     pub async fn redeem_link(&self, token: &str, new: &str, by: &By) -> Result<User, AccountError> {
         let new = Password::parse(new).map_err(NotChosen::from)?;
         for _ in 0..ATTEMPTS {

@@ -193,8 +193,8 @@ impl UserAdministration {
         self.change(request, Act::UsersUpdate, id, |user, _| Ok(metadata.apply(user)?)).await
     }
 
-    /// Enables or disables the account. Nothing happens where it is so already. Ending the sessions of a disabled one is
-    /// up to the caller.
+    /// Enables or disables the account. Nothing happens where it is so already. The sessions of a disabled one are dead with
+    /// it, and stay so; removing them is up to the caller.
     pub async fn set_enabled(
         &self,
         request: Request<'_>,
@@ -209,8 +209,8 @@ impl UserAdministration {
         .await
     }
 
-    /// Sets a password that its owner is to change at the next login. Ending all sessions of the account is up to the
-    /// caller.
+    /// Sets a password that its owner is to change at the next login. All sessions of the account are dead with it; removing
+    /// them is up to the caller.
     pub async fn set_password(
         &self,
         request: Request<'_>,
@@ -254,7 +254,7 @@ impl UserAdministration {
         }
     }
 
-    /// Removes the account. Ending its sessions is up to the caller.
+    /// Removes the account. Its sessions are dead with it; removing them is up to the caller.
     pub async fn delete(&self, request: Request<'_>, id: &UserId) -> Result<(), UserAdministrationError> {
         for _ in 0..ATTEMPTS {
             let (version, detail) = match self.user(id).await {

@@ -30,5 +30,5 @@ pub use link::PasswordLink;
 pub use name::{Email, LoginName, NameError, Username};
 pub use password::{Password, StoredPassword};
 pub use passwords::{NotChecked, NotChosen, Passwords};
-pub use store::{Redemption, Taken, UserInsert, UserStore, UserSwap};
+pub use store::{Redemption, Standing, Taken, UserInsert, UserStore, UserSwap};
 pub use view::{PasswordView, UserMetadata, UserView};

@@ -53,6 +53,18 @@ pub enum Redemption {
     Raced,
 }
 
+/// What of an account decides on whoever was authenticated as its owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Whether anybody may log in.
+    pub enabled: bool,
+    /// Which password it has.
+    pub password_version: i64,
+    /// When it stood so, by the store's time: later than every change in the journal that came before, and not later than
+    /// any of this account that comes after.
+    pub at: Timestamp,
+}
+
 /// Where accounts are kept. Every change but [`keep_hash`](Self::keep_hash) appends its entry to the audit log in the
 /// same transaction.
 #[async_trait]
@@ -74,18 +86,25 @@ pub trait UserStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(UserId, Result<User, StoreError>)>, StoreError>;
 
-    /// Stores a new account. Its identifier is new, or it is [`StoreError::Refused`].
+    /// Stores a new account. Its identifier is new, or it is [`StoreError::Refused`]. Where the journal marks one that had
+    /// it before, the same transaction puts a cut-off in the place of the mark.
     async fn insert_user(&self, user: &User, entry: &Entry) -> Result<UserInsert, StoreError>;
 
-    /// Stores `user` if the stored version is `user.version - 1`. Names that it no longer has are free again.
+    /// Stores `user` if the stored version is `user.version - 1`. Names that it no longer has are free again. An account
+    /// that becomes disabled is marked in the journal in the same transaction; one that is enabled again leaves a cut-off
+    /// there, and so does another password. So the sessions from before are dead from then on, whatever becomes of whoever
+    /// asked.
     async fn update_user(&self, user: &User, entry: &Entry) -> Result<UserSwap, StoreError>;
+
+    /// How the account stands, in order with all changes of it: one that is on its way is waited for. `None` when it is gone.
+    async fn confirm_user(&self, id: &UserId) -> Result<Option<Standing>, StoreError>;
 
     /// Puts `to` in the place of `from`, of which it is another hash of the same password. False when another password
     /// was set meanwhile; nothing changed then. No change of the account: its version stays.
     async fn keep_hash(&self, id: &UserId, from: &StoredPassword, to: &StoredPassword) -> Result<bool, StoreError>;
 
-    /// Removes the account with its link; where `version` is given, only if the stored one is of it
-    /// ([`Removal::Raced`]). Its names are free again.
+    /// Removes the account with its link, and marks it in the journal in the same transaction; where `version` is given,
+    /// only if the stored one is of it ([`Removal::Raced`]). Its names are free again.
     async fn delete_user(&self, id: &UserId, version: Option<i64>, entry: &Entry) -> Result<Removal, StoreError>;
 
     /// Stores a link in the place of the account's former one. False when the account is gone; nothing changed then.
@@ -94,7 +113,7 @@ pub trait UserStore: Send + Sync {
     /// The link of that digest, expired or not; `None` when there is none.
     async fn find_link(&self, digest: &SecretDigest) -> Result<Option<PasswordLink>, StoreError>;
 
-    /// Removes the link of that digest and stores `user`, whose it is, if the stored version is `user.version - 1`: both
-    /// or neither. Of two that redeem one link at once, one does.
+    /// Removes the link of that digest and stores `user`, whose it is, if the stored version is `user.version - 1`, with
+    /// the cut-off of another password: all or nothing. Of two that redeem one link at once, one does.
     async fn redeem_link(&self, digest: &SecretDigest, user: &User, entry: &Entry) -> Result<Redemption, StoreError>;
 }

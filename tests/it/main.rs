@@ -16,6 +16,7 @@ mod discovery;
 mod faults;
 mod hostile;
 mod house;
+mod lifecycle;
 mod matrices;
 mod metrics;
 mod papers;

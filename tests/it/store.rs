@@ -19,6 +19,7 @@ mod resources;
 mod schema;
 mod sessions;
 mod text;
+mod turns;
 mod users;
 
 use std::path::{Path, PathBuf};

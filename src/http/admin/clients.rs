@@ -113,8 +113,10 @@ fn shown(admin: &Admin, call: &Call<'_>, client: &Client) -> Answer {
     Answer { etag: etag(client.version), ..json(&view) }
 }
 
-/// Has this replica know at once what it changed itself; all others follow.
+/// Has this replica know at once what it changed itself, and which sessions that ended; all others follow. Those sessions
+/// are removed in the background.
 async fn changed(admin: &Admin, id: &ClientId) {
+    admin.sessions.take_up().await;
     if let Err(error) = admin.directory.client_changed(id.as_str()).await {
         warn!(%error, "a client was changed, and is taken up with the next poll");
     }

@@ -32,6 +32,7 @@ use crate::audit::AuditLog;
 use crate::clients::{Administration, Directory};
 use crate::keys::KeyKeeper;
 use crate::ports::Timestamp;
+use crate::tokens::session::Sessions;
 
 pub use clients::{Because, ClientPage, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
 pub use cursor::Cursors;
@@ -57,6 +58,8 @@ pub struct Admin {
     pub administration: Administration,
     /// What this replica knows of them.
     pub directory: Arc<Directory>,
+    /// The sessions of people, which changes of clients and accounts end.
+    pub sessions: Arc<Sessions>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
 }

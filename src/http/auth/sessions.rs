@@ -14,9 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::error::{Denied, Problem, no_content};
 use crate::ports::StoreError;
 use crate::tokens::revocation::EndReason;
-use crate::tokens::session::{
-    ClientBinding, Delivery, Presenter, RefreshError, RefreshRefusal, Session, SessionError, SessionId,
-};
+use crate::tokens::session::{Delivery, Presenter, RefreshError, RefreshRefusal, Session, SessionError, SessionId};
 
 const PAGE: u32 = 100;
 /// More of them nobody looks through.
@@ -74,9 +72,9 @@ async fn by_refresh_token(call: &mut Call<'_>) -> Result<Leaving, Problem> {
     let client = client::authenticate(call, asked.client_id.as_deref()).await?;
     let client = client.client();
     let Presented { token, delivery } = presented(call, client, asked.refresh_token)?;
-    let presenter = Presenter { client: &client.id, binding: ClientBinding::of(client) };
+    let presenter = Presenter::new(client, delivery);
     let session = match call.http.services.sessions.look_up(token.expose(), &presenter).await {
-        Ok(found) => found.filter(|session| session.delivery == delivery),
+        Ok(found) => found,
         Err(RefreshError::Refused(RefreshRefusal::Ended | RefreshRefusal::Decided(_))) => None,
         Err(RefreshError::Refused(refusal @ RefreshRefusal::Token(_))) => {
             return Err(Denied::RefreshToken(refusal).into());

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::changes::CLIENT;
+use super::changes::{CLIENT, REVOCATIONS};
+use super::turns::{append_turns, is_marked, turn_to};
 use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error};
 use crate::audit::Entry;
 use crate::clients::{
@@ -18,6 +19,7 @@ use crate::clients::{
 };
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretDigest;
+use crate::tokens::revocation::Turn;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -42,6 +44,7 @@ const UPDATE: &str = "UPDATE clients SET name = $2, auth_method = $3, auth_algor
     first_party = $13, web_origins = $14, rotation = $15 \
     WHERE client_id = $1 AND version = $12 - 1";
 const VERSION: &str = "SELECT version FROM clients WHERE client_id = $1";
+const ENABLED: &str = "SELECT enabled FROM clients WHERE client_id = $1";
 const DELETE: &str = "DELETE FROM clients WHERE client_id = $1";
 const UNLINK: &str = "DELETE FROM client_resources WHERE client_id = $1";
 const LINK: &str = "INSERT INTO client_resources (client_id, resource) VALUES ($1, $2)";
@@ -127,6 +130,7 @@ macro_rules! link_resources {
         }
     };
 }
+
 fn named_resources(client: &Client) -> BTreeSet<&ResourceId> {
     client.access.keys().chain(&client.serves).filter(|resource| !resource.is_admin()).collect()
 }
@@ -359,6 +363,11 @@ impl ClientStore for SqlStore {
             let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, client.id.as_str());
                 insert_client!(tx, client);
+                // One of this identifier was here, and its sessions stay dead; those of the new one live.
+                if client.enabled && is_marked!(tx, "client_id", client.id.as_str()) {
+                    note_change!(tx, now, REVOCATIONS, "");
+                    append_turns!(tx, self, vec![Turn::ClientEnabled(client.id.clone())]);
+                }
                 append_audit!(tx, self, now, entry)
             });
             self.appended(&row);
@@ -373,12 +382,22 @@ impl ClientStore for SqlStore {
             let row = ClientRow::of(client)?;
             let row = in_write!(self, |tx| {
                 note_change!(tx, now, CLIENT, client.id.as_str());
+                let stored: Option<(bool,)> = sqlx::query_as(ENABLED)
+                    .bind(client.id.as_str())
+                    .fetch_optional(&mut *tx)
+                    .await
+                    .map_err(store_error)?;
                 let done = bind_row!(UPDATE, row).execute(&mut *tx).await.map_err(store_error)?;
                 if done.rows_affected() == 0 {
                     return Ok(Swap::Raced);
                 }
                 sqlx::query(UNLINK).bind(client.id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
                 link_resources!(tx, client);
+                let turn = stored.and_then(|(enabled,)| turn_to(client, enabled));
+                if turn.is_some() {
+                    note_change!(tx, now, REVOCATIONS, "");
+                    append_turns!(tx, self, turn.into_iter().collect());
+                }
                 append_audit!(tx, self, now, entry)
             });
             self.appended(&row);
@@ -400,6 +419,8 @@ impl ClientStore for SqlStore {
                     _ => {}
                 }
                 sqlx::query(DELETE).bind(id.as_str()).execute(&mut *tx).await.map_err(store_error)?;
+                note_change!(tx, now, REVOCATIONS, "");
+                append_turns!(tx, self, vec![Turn::ClientDeleted(id.clone())]);
                 append_audit!(tx, self, now, entry)
             });
             self.appended(&row);

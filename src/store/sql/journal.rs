@@ -1,4 +1,7 @@
 //! The journal of revocations.
+//!
+//! Guarantees: whoever writes to it holds the row of `change_counter`, so that its numbers have no gaps and follow the order
+//! of commit.
 
 use async_trait::async_trait;
 
@@ -12,8 +15,9 @@ use crate::tokens::revocation::{JournalPage, Revocation, RevocationJournal, Revo
 const MOVE_HEAD: &str = "UPDATE revocation_head SET number = number + $1, \
                          epoch = CASE WHEN epoch = '' THEN $2 ELSE epoch END WHERE one = 1 RETURNING number";
 const HEAD: &str = "SELECT epoch, number FROM revocation_head WHERE one = 1";
-const APPEND: &str = "INSERT INTO revocations (number, kind, value, at, until, why) VALUES ($1, $2, $3, $4, $5, $6)";
-const READ: &str = "SELECT CAST(number AS TEXT) AS row_key, number, kind, value, until FROM revocations \
+pub(super) const APPEND: &str = "INSERT INTO revocations (number, kind, value, at, until, why, shape, moment) \
+                                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const READ: &str = "SELECT CAST(number AS TEXT) AS row_key, number, kind, value, until, shape, moment FROM revocations \
                     WHERE number > $1 ORDER BY number LIMIT $2";
 
 #[derive(sqlx::FromRow)]
@@ -22,11 +26,34 @@ struct RevocationRow {
     kind: String,
     value: String,
     until: i64,
+    shape: String,
+    moment: Option<i64>,
 }
+
+/// Appends one entry inside a write transaction, at a place that [`MOVE_HEAD`] or [`TURN_HEAD`] gave.
+macro_rules! append_revocation {
+    ($tx:ident, $number:expr, $now:expr, $revocation:expr) => {
+        sqlx::query($crate::store::sql::journal::APPEND)
+            .bind($number)
+            .bind($revocation.what.kind())
+            .bind($revocation.what.value())
+            .bind($now.millis())
+            .bind($revocation.until.millis())
+            .bind($revocation.why.name())
+            .bind($revocation.what.reach().shape())
+            .bind($revocation.what.reach().moment().map($crate::ports::Timestamp::millis))
+            .execute(&mut *$tx)
+            .await
+            .map_err($crate::store::sql::store_error)?
+    };
+}
+
+pub(super) use append_revocation;
 
 impl From<RevocationRow> for Option<Revoking> {
     fn from(row: RevocationRow) -> Self {
-        let what = Revoked::parse(&row.kind, &row.value)?;
+        let moment = row.moment.map(Timestamp::from_millis);
+        let what = Revoked::parse(&row.kind, &row.value, &row.shape, moment)?;
         Some(Revoking { number: row.number, what, until: Timestamp::from_millis(row.until) })
     }
 }
@@ -50,16 +77,7 @@ impl RevocationJournal for SqlStore {
                     return Ok(head);
                 }
                 for (number, revocation) in (head - count + 1..).zip(revocations) {
-                    sqlx::query(APPEND)
-                        .bind(number)
-                        .bind(revocation.what.kind())
-                        .bind(revocation.what.value())
-                        .bind(now.millis())
-                        .bind(revocation.until.millis())
-                        .bind(revocation.why.name())
-                        .execute(&mut *tx)
-                        .await
-                        .map_err(store_error)?;
+                    append_revocation!(tx, number, now, revocation);
                 }
                 (head, append_audit!(tx, self, now, entry))
             });

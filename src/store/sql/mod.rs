@@ -21,6 +21,7 @@ mod reseal;
 mod resources;
 mod schema;
 mod sessions;
+mod turns;
 mod url;
 mod usage;
 mod users;

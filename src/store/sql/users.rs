@@ -1,20 +1,27 @@
 //! Accounts, one row each, with how their names look and the links to choose a password.
 //!
 //! Every change takes its place in the audit log first, whose lock orders changes: so whether a name is free is asked and
-//! used in one state of the database.
+//! used in one state of the database. One that ends sessions takes a place in the change feed before that, as whoever
+//! writes to the journal does, and writes to the journal last, when the account's row is its own.
 
 use async_trait::async_trait;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{SqlStore, append_audit, check_text, in_write, on_pool, read_each, read_rows, store_error};
+use super::changes::REVOCATIONS;
+use super::turns::{LATEST_TURN, STANDING, STANDING_LOCKED, StandingRow, append_turns, is_marked};
+use super::{
+    Pool, SqlStore, append_audit, check_text, in_write, note_change, now_inside, on_pool, read_each, read_rows,
+    store_error,
+};
 use crate::audit::Entry;
 use crate::clients::Removal;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretDigest;
+use crate::tokens::revocation::Turn;
 use crate::users::{
-    Attributes, Email, LoginName, PasswordLink, PasswordState, Redemption, Roles, StoredPassword, Taken, User, UserId,
-    UserInsert, UserStore, UserSwap, Username,
+    Attributes, Email, LoginName, PasswordLink, PasswordState, Redemption, Roles, Standing, StoredPassword, Taken,
+    User, UserId, UserInsert, UserStore, UserSwap, Username,
 };
 
 macro_rules! select {
@@ -234,6 +241,11 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
+                // One that is taken over under the identifier of an account that was here: its own sessions live.
+                let returns = user.enabled && is_marked!(tx, "sub", &columns.id);
+                if returns {
+                    note_change!(tx, now, REVOCATIONS, "");
+                }
                 let row = append_audit!(tx, self, now, entry);
                 if let Some(taken) = taken!(tx, user, &columns.id) {
                     return Ok(UserInsert::Taken(taken));
@@ -243,6 +255,9 @@ impl UserStore for SqlStore {
                     return Err(StoreError::Refused(format!("there is an account `{}` already", user.id)));
                 }
                 keep_looks!(tx, user, &columns.id);
+                if returns {
+                    append_turns!(tx, self, vec![Turn::UserEnabled(*user.id.as_uuid())]);
+                }
                 row
             });
             self.appended(&row);
@@ -255,22 +270,45 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
-                let row = append_audit!(tx, self, now, entry);
-                let stored: Option<(i64,)> =
-                    sqlx::query_as(VERSION).bind(&columns.id).fetch_optional(&mut *tx).await.map_err(store_error)?;
-                if stored.is_none_or(|(stored,)| stored != user.version - 1) {
+                // Read before anything is locked: a version has one content, and the change is made to that version only.
+                let stored: Option<StandingRow> =
+                    sqlx::query_as(STANDING).bind(&columns.id).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                let Some(stored) = stored.filter(|stored| stored.version == user.version - 1) else {
                     return Ok(UserSwap::Raced);
+                };
+                let turns = stored.turns_to(user);
+                if !turns.is_empty() {
+                    note_change!(tx, now, REVOCATIONS, "");
                 }
+                let row = append_audit!(tx, self, now, entry);
                 if let Some(taken) = taken!(tx, user, &columns.id) {
                     return Ok(UserSwap::Taken(taken));
                 }
                 update_user!(tx, user, columns, UserSwap::Raced);
                 sqlx::query(FORGET_LOOKS).bind(&columns.id).execute(&mut *tx).await.map_err(store_error)?;
                 keep_looks!(tx, user, &columns.id);
+                append_turns!(tx, self, turns);
                 row
             });
             self.appended(&row);
             Ok(UserSwap::Swapped)
+        })
+        .await
+    }
+
+    async fn confirm_user(&self, id: &UserId) -> Result<Option<Standing>, StoreError> {
+        self.bounded(async {
+            let lock = if matches!(self.pool, Pool::Sqlite(_)) { STANDING } else { STANDING_LOCKED };
+            let id = id.to_string();
+            let standing = in_write!(self, |tx| {
+                let stored: Option<StandingRow> =
+                    sqlx::query_as(lock).bind(&id).fetch_optional(&mut *tx).await.map_err(store_error)?;
+                let Some(stored) = stored else { return Ok(None) };
+                let latest: (i64,) = sqlx::query_as(LATEST_TURN).fetch_one(&mut *tx).await.map_err(store_error)?;
+                let at = now_inside!(self, tx).max(Timestamp::from_millis(latest.0.saturating_add(1)));
+                Standing { enabled: stored.enabled, password_version: stored.password_version, at }
+            });
+            Ok(Some(standing))
         })
         .await
     }
@@ -288,8 +326,9 @@ impl UserStore for SqlStore {
 
     async fn delete_user(&self, id: &UserId, version: Option<i64>, entry: &Entry) -> Result<Removal, StoreError> {
         self.bounded(async {
-            let (now, id) = (self.now().await?, id.to_string());
+            let (now, turn, id) = (self.now().await?, Turn::UserDeleted(*id.as_uuid()), id.to_string());
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, REVOCATIONS, "");
                 let row = append_audit!(tx, self, now, entry);
                 let stored: Option<(i64,)> =
                     sqlx::query_as(VERSION).bind(&id).fetch_optional(&mut *tx).await.map_err(store_error)?;
@@ -299,6 +338,7 @@ impl UserStore for SqlStore {
                     _ => {}
                 }
                 sqlx::query(DELETE).bind(&id).execute(&mut *tx).await.map_err(store_error)?;
+                append_turns!(tx, self, vec![turn.clone()]);
                 row
             });
             self.appended(&row);
@@ -357,12 +397,14 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, REVOCATIONS, "");
                 let row = append_audit!(tx, self, now, entry);
                 let used = sqlx::query(USE_LINK).bind(digest.as_bytes().as_slice()).bind(&columns.id);
                 if used.execute(&mut *tx).await.map_err(store_error)?.rows_affected() == 0 {
                     return Ok(Redemption::Gone);
                 }
                 update_user!(tx, user, columns, Redemption::Raced);
+                append_turns!(tx, self, vec![Turn::NewPassword(*user.id.as_uuid())]);
                 row
             });
             self.appended(&row);

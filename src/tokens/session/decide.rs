@@ -2,14 +2,15 @@
 //!
 //! Guarantees: a session moves at most one generation a grace window; whatever an honest client's tabs, retries and lost,
 //! late or inverted answers present, it is never taken for a theft (a model of them, explored whole, is among the tests);
-//! a client that is not the session's own moves nothing.
+//! a client that is not the session's own moves nothing, and neither does a token that came in another way than the
+//! session has them travel.
 //!
 //! The rows, in this order:
 //!
 //! | record and presented token | [`Decision`] |
 //! |---|---|
 //! | absent, or expired | `Absent`, `Expired` |
-//! | client or its authentication differ | `Foreign`: nothing changes |
+//! | client, its authentication or the delivery differ | `Foreign`: nothing changes |
 //! | current, and made by a rotation less than the grace window ago | `Settling`: an access token alone |
 //! | current, of a session whose tokens stay | `Stay`: an access token alone |
 //! | current | `Rotate` |
@@ -41,8 +42,8 @@ pub enum Decision {
     Absent,
     /// The session has expired: `invalid_grant`.
     Expired,
-    /// The session is another client's, or its client was known in another way then: `invalid_grant`, and nothing
-    /// changes.
+    /// The session is another client's, or its client was known in another way then, or its tokens travel in another
+    /// way: `invalid_grant`, and nothing changes.
     Foreign,
     /// It is current, and so new that whoever has it may not be alone: an access token, and no refresh token.
     Settling,
@@ -110,7 +111,7 @@ pub fn decide(
     if session.has_expired(now) {
         return Decision::Expired;
     }
-    if session.client != *presenter.client || session.binding != presenter.binding {
+    if !presenter.may_use(session) {
         return Decision::Foreign;
     }
     let motion = &session.motion;
@@ -136,7 +137,7 @@ pub fn decide(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::fixtures::{START, session};
-    use super::super::record::ClientBinding;
+    use super::super::record::{ClientBinding, Delivery};
     use super::super::token::MacKeyId;
     use super::*;
     use crate::clients::ClientId;
@@ -146,8 +147,7 @@ mod tests {
     const MILLI: Duration = Duration::from_millis(1);
 
     fn at(session: &Session, presented: u32, now: Timestamp) -> Decision {
-        let presenter = Presenter { client: &session.client, binding: session.binding };
-        decide(Some(session), Generation(presented), &presenter, now, &POLICY)
+        decide(Some(session), Generation(presented), &Presenter::of(session), now, &POLICY)
     }
 
     /// One that was rotated to its fifth generation at `START`.
@@ -195,18 +195,19 @@ mod tests {
     #[test]
     fn without_a_window_nothing_is_replayed() {
         let (session, none) = (fifth(), RefreshPolicy { grace: Duration::ZERO });
-        let presenter = Presenter { client: &session.client, binding: session.binding };
+        let presenter = Presenter::of(&session);
         let at = |presented| decide(Some(&session), Generation(presented), &presenter, START, &none);
         assert_eq!([at(4), at(5)], [Decision::Reuse, Decision::Rotate { to: Generation(6) }]);
     }
 
     #[test]
-    fn another_client_or_another_authentication_moves_nothing_whatever_it_presents() {
+    fn another_client_another_authentication_or_another_delivery_moves_nothing_whatever_it_presents() {
         let (session, other) = (fifth(), ClientId::parse("other").unwrap());
         for presented in [0, 4, 5, 6] {
             for presenter in [
-                Presenter { client: &other, binding: session.binding },
-                Presenter { client: &session.client, binding: ClientBinding::Confidential },
+                Presenter { client: &other, ..Presenter::of(&session) },
+                Presenter { binding: ClientBinding::Confidential, ..Presenter::of(&session) },
+                Presenter { delivery: Delivery::Cookie, ..Presenter::of(&session) },
             ] {
                 let decision = decide(Some(&session), Generation(presented), &presenter, START, &POLICY);
                 assert_eq!(decision, Decision::Foreign);
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn an_expired_session_is_expired_before_all_else() {
         let session = session();
-        let presenter = Presenter { client: &ClientId::parse("other").unwrap(), binding: session.binding };
+        let presenter = Presenter { client: &ClientId::parse("other").unwrap(), ..Presenter::of(&session) };
         let idle = session.ends_at();
         assert_eq!(at(&session, 0, idle.minus(MILLI)), Decision::Rotate { to: Generation(1) });
         for presented in [0, 9] {

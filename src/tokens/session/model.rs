@@ -99,7 +99,7 @@ impl Browser {
         let generation = |relative: i64| Generation(u32::try_from(BASE + relative).unwrap());
         let motion = Motion { generation: generation(0), rotated_at, last_used_at: START, ..session.motion };
         let record = super::record::Session { motion, ..session };
-        let presenter = Presenter { client: &record.client, binding: record.binding };
+        let presenter = Presenter::of(&record);
         let policy = RefreshPolicy { grace: Duration::from_secs(self.bounds.window.into()) };
         match decide(Some(&record), generation(presented.into()), &presenter, now, &policy) {
             Decision::Settling if self.without_settling => Decision::Rotate { to: generation(1) },

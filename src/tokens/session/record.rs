@@ -39,6 +39,25 @@ pub struct Presenter<'a> {
     pub client: &'a ClientId,
     /// How it proved that.
     pub binding: ClientBinding,
+    /// How the token came.
+    pub delivery: Delivery,
+}
+
+impl<'a> Presenter<'a> {
+    /// The client itself, whose token `delivery` brought; it was authenticated or, if it is public, said who it is.
+    pub const fn new(client: &'a Client, delivery: Delivery) -> Self {
+        Self { client: &client.id, binding: ClientBinding::of(client), delivery }
+    }
+
+    /// Whoever may use `session`.
+    pub const fn of(session: &'a Session) -> Self {
+        Self { client: &session.client, binding: session.binding, delivery: session.delivery }
+    }
+
+    /// Whether the session is theirs to use.
+    pub fn may_use(&self, session: &Session) -> bool {
+        *self == Presenter::of(session)
+    }
 }
 
 /// What a person let a client have. A narrower scope in one answer leaves it as it is.

@@ -52,8 +52,7 @@ fn session(number: u32, now: Timestamp) -> Session {
 }
 
 fn presented(session: &Session, generation: u32) -> Presented<'_> {
-    let presenter = Presenter { client: &session.client, binding: session.binding };
-    Presented { session: session.id, generation: Generation(generation), presenter }
+    Presented { session: session.id, generation: Generation(generation), presenter: Presenter::of(session) }
 }
 
 async fn held(options: &Options, clock: &HeldClock) -> RedisStore {
@@ -70,6 +69,7 @@ struct Case {
     generation: Generation,
     client: ClientId,
     binding: ClientBinding,
+    delivery: Delivery,
     policy: RefreshPolicy,
 }
 
@@ -79,13 +79,15 @@ fn case(start: Timestamp) -> impl Strategy<Value = Case> {
     let away = prop_oneof![4 => Just(0_i64), 2 => Just(-1), 2 => Just(1), 1 => -3..4_i64];
     let since = prop_oneof![0..20_000_u64, 9_990..10_010_u64, 59_990..60_010_u64, 0..8_000_000_u64];
     let span = prop_oneof![9 => 8_000_000..90_000_000_u64, 1 => 0..8_000_000_u64, 1 => Just(0)];
-    let flags = (any::<[bool; 3]>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let rarely = || prop::bool::weighted(0.1);
+    let flags = (any::<[bool; 4]>(), rarely(), rarely(), rarely());
     (current, away, since, span.clone(), span, flags, 0_u64..20_000).prop_map(
-        move |(current, away, since, idle, left, (flags, foreign, otherwise), grace)| {
-            let [stays, confidential, rotated] = flags;
+        move |(current, away, since, idle, left, (flags, foreign, otherwise, elsewhere), grace)| {
+            let [stays, confidential, rotated, cookie] = flags;
             let now = start.plus(LATER);
             let used = now.minus(Duration::from_millis(since));
             let kind = |confidential| if confidential { ClientBinding::Confidential } else { ClientBinding::Public };
+            let way = |cookie| if cookie { Delivery::Cookie } else { Delivery::Body };
             let motion = Motion {
                 generation: Generation(current),
                 mac_key: MacKeyId(7),
@@ -97,6 +99,7 @@ fn case(start: Timestamp) -> impl Strategy<Value = Case> {
                 expires_at: now.plus(Duration::from_millis(left)),
                 rotation: if stays { Rotation::Stays } else { Rotation::Rotates },
                 binding: kind(confidential),
+                delivery: way(cookie),
                 motion,
                 ..session(0, start)
             };
@@ -106,6 +109,7 @@ fn case(start: Timestamp) -> impl Strategy<Value = Case> {
                 ),
                 client: if foreign { ClientId::parse("other").unwrap() } else { session.client.clone() },
                 binding: kind(confidential != otherwise),
+                delivery: way(cookie != elsewhere),
                 policy: RefreshPolicy { grace: Duration::from_millis(grace) },
                 session,
             }
@@ -123,12 +127,12 @@ async fn the_script_does_what_the_domain_decides() {
     let cases = runner.config().cases * 10;
     let mut seen = std::collections::BTreeMap::<&str, u32>::new();
     for number in 1..=cases {
-        let Case { session, generation, client, binding, policy } =
+        let Case { session, generation, client, binding, delivery, policy } =
             case(start).new_tree(&mut runner).unwrap().current();
         let session = Session { id: self::session(number, start).id, ..session };
         assert_eq!(store.insert(&session).await.unwrap(), Insert::Inserted);
         clock.advance(LATER);
-        let presenter = Presenter { client: &client, binding };
+        let presenter = Presenter { client: &client, binding, delivery };
         let asked = Presented { session: session.id, generation, presenter };
         let swapped = store.swap(&asked, NEXT_KEY, &policy).await.unwrap();
         let after = store.load(session.id).await.unwrap();

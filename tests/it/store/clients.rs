@@ -142,7 +142,7 @@ async fn a_client_is_changed_only_from_the_version_before(database: &Database) {
     assert_eq!(store.update_client(&next, &entry()).await.unwrap(), Swap::Swapped);
     assert_eq!(store.update_client(&next, &entry()).await.unwrap(), Swap::Raced, "the same change twice");
     assert_eq!(load(&store, &next).await, Some(next));
-    assert_eq!(head(&store).await, 2);
+    assert_eq!(head(&store).await, 3, "each change, and the end of the sessions of one that is disabled");
 }
 
 async fn of_fifty_changes_of_a_client_at_once_one_wins_each_version(database: &Database) {
@@ -235,7 +235,7 @@ async fn a_client_that_is_removed_is_gone_with_its_links(database: &Database) {
     assert_eq!(store.delete_client(&shop.id, None, &entry()).await.unwrap(), Removal::Absent);
     assert_eq!(load(&store, &shop).await, None);
     assert_eq!(database.count("client_resources").await, 0);
-    assert_eq!(head(&store).await, 3, "what removed nothing is no change");
+    assert_eq!(head(&store).await, 4, "what removed nothing is no change, and a removal ends sessions too");
     assert_eq!(store.delete_resource(&orders.id, None, &entry()).await.unwrap(), Removal::Removed);
 }
 

@@ -50,11 +50,11 @@ async fn what_was_written_is_told_in_order(database: &Database) {
     let store = database.open().await;
     let before = head(&store).await;
     let [one, two, three] = [1, 2, 3].map(|number| revocation(number, database));
-    assert_eq!(store.revoke(&[one, two], &entry()).await.unwrap(), 2);
-    assert_eq!(store.revoke(&[three], &entry()).await.unwrap(), 3);
+    assert_eq!(store.revoke(&[one.clone(), two.clone()], &entry()).await.unwrap(), 2);
+    assert_eq!(store.revoke(std::slice::from_ref(&three), &entry()).await.unwrap(), 3);
     let page = database.open().await.revocations_after(0, 10).await.unwrap();
     assert_eq!((page.head, page.told, page.epoch.len()), (3, 3, 32));
-    let told: Vec<_> = page.entries.iter().map(|entry| (entry.number, entry.what, entry.until)).collect();
+    let told: Vec<_> = page.entries.iter().map(|entry| (entry.number, entry.what.clone(), entry.until)).collect();
     assert_eq!(told, [(1, one.what, one.until), (2, two.what, two.until), (3, three.what, three.until)]);
     let page = store.revocations_after(1, 1).await.unwrap();
     assert_eq!((page.entries[0].number, page.entries.len(), page.told), (2, 1, 2));
@@ -83,9 +83,11 @@ async fn what_a_newer_signet_revoked_is_passed_over(database: &Database) {
     let store = database.open().await;
     let [one, two] = [1, 2].map(|number| revocation(number, database));
     store.revoke(&[one, two], &entry()).await.unwrap();
-    database.sql("UPDATE revocations SET kind = 'newer' WHERE number = 1").await;
-    for limit in [1, 10] {
-        assert_eq!(all(&store, limit).await, [2]);
+    for newer in ["kind = 'newer'", "kind = 'sub', value = '00000000-0000-0000-0000-000000000001', shape = 'newer'"] {
+        database.sql(&format!("UPDATE revocations SET {newer} WHERE number = 1")).await;
+        for limit in [1, 10] {
+            assert_eq!(all(&store, limit).await, [2]);
+        }
     }
 }
 

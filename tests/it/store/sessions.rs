@@ -159,7 +159,7 @@ async fn stored(store: &dyn SessionStore, session: Session) -> Session {
 
 /// The session's own client presents that generation.
 async fn present(store: &dyn SessionStore, session: &Session, generation: u32, key: u32) -> Swapped {
-    let presenter = Presenter { client: &session.client, binding: session.binding };
+    let presenter = Presenter::of(session);
     let presented = Presented { session: session.id, generation: Generation(generation), presenter };
     store.swap(&presented, MacKeyId(key), &POLICY).await.unwrap()
 }

@@ -20,8 +20,8 @@ use super::{Namespace, RedisStore, array, unlike};
 use crate::clients::{ClientId, Insert};
 use crate::ports::{StoreError, Timestamp};
 use crate::tokens::session::{
-    ClientBinding, MacKeyId, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore, Swapped,
-    TOUCH_EVERY, decode, encode,
+    ClientBinding, Delivery, MacKeyId, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore,
+    Swapped, TOUCH_EVERY, decode, encode,
 };
 
 /// So many keys are asked for at a time.
@@ -80,15 +80,17 @@ impl SessionStore for RedisStore {
         policy: &RefreshPolicy,
     ) -> Result<Swapped, StoreError> {
         let presenter = &presented.presenter;
-        let confidential: &[u8] = if presenter.binding == ClientBinding::Confidential { b"1" } else { b"0" };
+        let [confidential, cookie] =
+            [presenter.binding == ClientBinding::Confidential, presenter.delivery == Delivery::Cookie].map(u8::from);
         let arguments = [
             self.held(),
             number(presented.generation.0),
             presenter.client.as_str().as_bytes().to_vec(),
-            confidential.to_vec(),
+            number(confidential),
             number(next_key.0),
             number(policy.grace.as_millis()),
             number(TOUCH_EVERY.as_millis()),
+            number(cookie),
         ];
         let key = self.inner.options.namespace.session_key(presented.session);
         self.acting(async {

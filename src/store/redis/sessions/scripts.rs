@@ -32,8 +32,8 @@ return 1"
 pub(super) static LOAD: Lua = timed!("return {now, redis.call('GET', KEYS[1])}");
 
 /// Presents generation (2) by a client (3) that is confidential or not (4, `1` or `0`), with the key for the successor (5),
-/// the grace window (6) and how often the use of tokens that stay is noted (7), both in milliseconds. Moves the session
-/// where `tokens::session::decide` on its record answers so: the moment, the record before, and 1 where it moved.
+/// the grace window (6) and how often the use of tokens that stay is noted (7), both in milliseconds, in a cookie or not (8,
+/// `1` or `0`). Moves the session where `tokens::session::decide` on its record answers so: the moment, the record before, and 1 where it moved.
 pub(super) static SWAP: Lua = timed!(
     "local record = redis.call('GET', KEYS[1])
 if not record or #record < 61 or string.byte(record, 1) ~= 1 then return {now, record, 0} end
@@ -41,6 +41,7 @@ local flags, current, key, rotated, used, ends, idle = struct.unpack('>BI4I4I6I6
 if now >= math.min(used + idle * 1000, ends) then return {now, record, 0} end
 local client = string.sub(record, 62, 61 + string.byte(record, 61))
 if client ~= ARGV[3] or math.floor(flags / 2) % 2 ~= tonumber(ARGV[4]) then return {now, record, 0} end
+if math.floor(flags / 4) % 2 ~= tonumber(ARGV[8]) then return {now, record, 0} end
 local settling = rotated > 0 and math.max(now - rotated, 0) < tonumber(ARGV[6])
 local presented, to = tonumber(ARGV[2]), nil
 if presented == current then

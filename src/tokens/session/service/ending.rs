@@ -1,7 +1,6 @@
 //! Ending sessions, and following the ends that others wrote.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,16 +9,15 @@ use uuid::Uuid;
 
 use super::super::record::Session;
 use super::super::token::{Generation, SessionId};
-use super::{NEVER, PAGE, Sessions};
+use super::clearing::Whose;
+use super::{NEVER, PAGE, Sessions, lock};
 use crate::audit::{Act, By};
 use crate::clients::ClientId;
 use crate::ports::{StoreError, Timestamp};
-use crate::tokens::revocation::{EndReason, Revocation, Revoked};
+use crate::tokens::revocation::{EndReason, Revocation, Revoked, VERIFIER_SKEW};
 
 /// How long whoever ends a session waits for the session store to hear of it.
 const TELL_WITHIN: Duration = Duration::from_millis(50);
-/// By how much a verifier's clock may differ: what the end of a session hits may pass for alive for so long.
-const VERIFIER_SKEW: Duration = Duration::from_secs(60);
 /// More ends that the session store was not told of are not remembered: the journal has them all.
 const MOST_UNTOLD: usize = 100_000;
 /// So many entries of the journal are read at a time.
@@ -35,10 +33,15 @@ impl Sessions {
         self.end_these(std::slice::from_ref(session), why, by).await
     }
 
-    /// Ends every session of the person `user` but `except`, and says how many those were.
+    /// Ends every session of the person `user` but `except`, and says how many those were. Where `why` is a [`Turn`] of
+    /// the account, the journal says so already: what it hits is removed from the session store, and what it does not is
+    /// ended like any other.
     ///
     /// # Errors
-    /// When a store fails; some may have ended then.
+    /// When a store fails; some may have ended then. Not where `why` is a turn: whatever that hits is dead already, and
+    /// the session store is told of it later.
+    ///
+    /// [`Turn`]: crate::tokens::revocation::Turn
     pub async fn end_all_of(
         &self,
         user: Uuid,
@@ -46,12 +49,52 @@ impl Sessions {
         why: EndReason,
         by: &By,
     ) -> Result<usize, StoreError> {
+        self.end_all(&Whose::Person(user), except, why, by).await
+    }
+
+    /// Ends every session at `client`, and says how many those were; otherwise as [`Self::end_all_of`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn end_all_at(&self, client: &ClientId, why: EndReason, by: &By) -> Result<usize, StoreError> {
+        self.end_all(&Whose::Client(client.clone()), None, why, by).await
+    }
+
+    async fn end_all(
+        &self,
+        whose: &Whose,
+        except: Option<SessionId>,
+        why: EndReason,
+        by: &By,
+    ) -> Result<usize, StoreError> {
+        if why.is_a_turn() {
+            self.take_up().await;
+        }
+        match self.end_each(whose, except, why, by).await {
+            Err(error) if why.is_a_turn() => {
+                warn!(%error, why = why.name(), "sessions that have ended could not be removed, and will be");
+                self.clear_later(whose.clone());
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+
+    async fn end_each(
+        &self,
+        whose: &Whose,
+        except: Option<SessionId>,
+        why: EndReason,
+        by: &By,
+    ) -> Result<usize, StoreError> {
         let (mut after, mut count) = (None, 0);
         loop {
-            let mut page = self.list_by_user(user, after, PAGE).await?;
-            page.sessions.retain(|session| Some(session.id) != except);
-            self.end_these(&page.sessions, why, by).await?;
-            count += page.sessions.len();
+            let page = self.stored(whose, after, PAGE).await?;
+            let fits = |session: &Session| Some(session.id) != except && !self.ended.contains(session.id);
+            let (dead, living) = self.parted(page.sessions.into_iter().filter(fits).collect()).await?;
+            self.end_these(&living, why, by).await?;
+            self.tell(&dead.iter().map(|session| session.id).collect::<Vec<_>>()).await;
+            count += living.len() + dead.len();
             after = page.next;
             if after.is_none() {
                 return Ok(count);
@@ -59,21 +102,22 @@ impl Sessions {
         }
     }
 
-    /// Ends every session at `client`, and says how many those were.
-    ///
-    /// # Errors
-    /// When a store fails; some may have ended then.
-    pub async fn end_all_at(&self, client: &ClientId, why: EndReason, by: &By) -> Result<usize, StoreError> {
-        let (mut after, mut count) = (None, 0);
-        loop {
-            let page = self.list_by_client(client, after, PAGE).await?;
-            self.end_these(&page.sessions, why, by).await?;
-            count += page.sessions.len();
-            after = page.next;
-            if after.is_none() {
-                return Ok(count);
-            }
+    /// Whether a session that was read just now has ended. Where its person or its client says so, the journal is asked once
+    /// more: a mark may have been lifted since, and whoever signed in after that is not to be turned away.
+    pub(super) async fn has_ended(&self, session: &Session) -> Result<bool, StoreError> {
+        if self.ended.contains(session.id) || !self.ended.hits(session) {
+            return Ok(self.ended.contains(session.id));
         }
+        self.catch_up().await?;
+        Ok(self.ended.hits(session))
+    }
+
+    /// Those of these sessions, read just now, that have ended, and the others; in the same way.
+    pub(super) async fn parted(&self, sessions: Vec<Session>) -> Result<(Vec<Session>, Vec<Session>), StoreError> {
+        if sessions.iter().any(|session| self.ended.hits(session)) {
+            self.catch_up().await?;
+        }
+        Ok(sessions.into_iter().partition(|session| self.ended.hits(session)))
     }
 
     /// Takes up what the journal has, and does what could not be done before: writes ends to the journal, and tells the
@@ -83,36 +127,64 @@ impl Sessions {
     /// When the journal fails; the next call goes on where this one stopped.
     pub async fn follow(&self) -> Result<(), StoreError> {
         self.write_unwritten().await?;
-        let beginning = self.followed.load(Ordering::Acquire) == NEVER;
+        self.catch_up().await?;
+        self.tell_untold().await;
+        self.clear().await;
+        Ok(())
+    }
+
+    /// Takes up at once what this replica has just had written to the journal, with a change of an account or a client; all
+    /// others follow. Where that fails, so does this one.
+    pub async fn take_up(&self) {
+        if let Err(error) = self.catch_up().await {
+            warn!(%error, "an account or a client was changed, and its sessions are refused from the next poll on");
+        }
+    }
+
+    /// Reads the journal on. What is said of persons and clients is taken up all at once at its end, in the order of the
+    /// numbers: one reader at a time.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.following.lock().await;
+        let mut followed = self.followed.load(Ordering::Acquire);
+        let beginning = followed == NEVER;
+        let (mut anew, mut turns) = (beginning, Vec::new());
         loop {
-            let followed = self.followed.load(Ordering::Acquire);
             let page = self.journal.revocations_after(followed, JOURNAL_PAGE).await?;
             if page.head < followed {
-                // The database was set back. What is known to have ended stays so.
-                self.followed.store(NEVER, Ordering::Release);
+                // The database was set back. What is known to have ended stays so; who is marked is read anew.
+                (followed, anew) = (NEVER, true);
+                turns.clear();
                 continue;
             }
             let mut unheard = Vec::new();
             for entry in page.entries {
-                let Revoked::Session(id) = entry.what;
-                // At the beginning the session store has heard of them all, or is put right when one is met there.
-                if self.ended.note(id, entry.until) && !beginning {
-                    unheard.push(id);
+                match entry.what {
+                    // At the beginning the session store has heard of them all, or is put right when one is met there.
+                    Revoked::Session(id) => {
+                        if self.ended.note(id, entry.until) && !beginning {
+                            unheard.push(id);
+                        }
+                    }
+                    turn => turns.push((turn, entry.until)),
                 }
             }
             self.tell(&unheard).await;
-            self.followed.store(page.told, Ordering::Release);
+            followed = page.told;
             if page.told >= page.head {
                 break;
             }
         }
-        self.tell_untold().await;
+        if !anew {
+            turns.iter().filter_map(|(turn, _)| Whose::of(turn)).for_each(|whose| self.clear_later(whose));
+        }
+        self.ended.take_up(turns, anew);
+        self.followed.store(followed, Ordering::Release);
         Ok(())
     }
 
     /// Whether [`Self::follow`] has something to do though the journal may not have grown.
     pub fn has_more_to_say(&self) -> bool {
-        !lock(&self.untold).is_empty() || !lock(&self.unwritten).is_empty()
+        !lock(&self.untold).is_empty() || !lock(&self.unwritten).is_empty() || !lock(&self.clearing).is_empty()
     }
 
     /// Forgets ends of which nothing is about any more at `now`.
@@ -130,7 +202,7 @@ impl Sessions {
         });
         let subject = if sessions.len() == 1 { first.id.to_string() } else { String::new() };
         self.journal.revoke(&revocations, &by.entry(Act::SessionsEnd, subject, detail)).await?;
-        for (session, revocation) in sessions.iter().zip(revocations) {
+        for (session, revocation) in sessions.iter().zip(&revocations) {
             self.ended.note(session.id, revocation.until);
         }
         self.tell(&sessions.iter().map(|session| session.id).collect::<Vec<_>>()).await;
@@ -153,7 +225,7 @@ impl Sessions {
             return Ok(());
         }
         let entry = self.by.entry(Act::SessionsReuse, session.id.to_string(), detail);
-        let written = self.journal.revoke(&[revocation], &entry).await;
+        let written = self.journal.revoke(std::slice::from_ref(&revocation), &entry).await;
         self.tell(&[session.id]).await;
         if let Err(error) = written {
             lock(&self.unwritten).push((revocation, entry));
@@ -198,7 +270,7 @@ impl Sessions {
     async fn write_unwritten(&self) -> Result<(), StoreError> {
         loop {
             let Some((revocation, entry)) = lock(&self.unwritten).pop() else { return Ok(()) };
-            if let Err(error) = self.journal.revoke(&[revocation], &entry).await {
+            if let Err(error) = self.journal.revoke(std::slice::from_ref(&revocation), &entry).await {
                 lock(&self.unwritten).push((revocation, entry));
                 return Err(error);
             }
@@ -209,8 +281,4 @@ impl Sessions {
 /// Kept until nothing can bear the session's name any more, by whatever clock.
 fn revocation(session: &Session, why: EndReason) -> Revocation {
     Revocation { what: Revoked::Session(session.id), until: session.expires_at.plus(VERIFIER_SKEW), why }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,11 @@
 //! Sessions, as grants and login frontends use them: begun, refreshed, listed and ended.
 //!
 //! Guarantees: a refresh token is checked before any store is asked, and costs one question to one store; the end of a
-//! session is in the journal before anybody is told of it, and the session store is told next; a session that has ended
-//! is refused here whatever the session store says, from the moment at which the journal was followed so far.
+//! session is in the journal before anybody is told of it, and the session store is told next; a session that has ended,
+//! by its name or with its person or client, is refused here whatever the session store says, from the moment at which
+//! the journal was followed so far.
 
+mod clearing;
 mod ending;
 mod refresh;
 #[cfg(test)]
@@ -11,11 +13,12 @@ mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use self::clearing::Waiting;
 use super::decide::RefreshPolicy;
 use super::ended::EndedSessions;
 use super::mac::{MacKeys, MacRing};
@@ -64,7 +67,7 @@ pub struct Beginning<'a> {
     pub rotation: Rotation,
     /// How they travel.
     pub delivery: Delivery,
-    /// When the person was authenticated.
+    /// When the person was authenticated: what the account is cut off at decides on that.
     pub auth_time: Timestamp,
     /// How.
     pub amr: Vec<Amr>,
@@ -98,10 +101,14 @@ pub struct Sessions {
     ended: EndedSessions,
     /// Up to which number the journal was followed.
     followed: AtomicI64,
+    /// Held by who follows it.
+    following: tokio::sync::Mutex<()>,
     /// Ended sessions that the session store could not be told of in time.
     untold: Mutex<Vec<SessionId>>,
     /// Ends that could not be written to the journal.
     unwritten: Mutex<Vec<(Revocation, Entry)>>,
+    /// Persons and clients of whom the session store may hold sessions that have ended.
+    clearing: Mutex<Waiting>,
     counts: [AtomicU64; REFRESH_OUTCOMES.len()],
 }
 
@@ -127,8 +134,10 @@ impl Sessions {
             by,
             ended: EndedSessions::default(),
             followed: AtomicI64::new(NEVER),
+            following: tokio::sync::Mutex::default(),
             untold: Mutex::default(),
             unwritten: Mutex::default(),
+            clearing: Mutex::default(),
             counts: Default::default(),
         }
     }
@@ -172,7 +181,13 @@ impl Sessions {
     /// # Errors
     /// When the store fails.
     pub async fn load(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        if self.ended.contains(id) { Ok(None) } else { self.store.load(id).await }
+        if self.ended.contains(id) {
+            return Ok(None);
+        }
+        match self.store.load(id).await? {
+            Some(session) if self.has_ended(&session).await? => Ok(None),
+            found => Ok(found),
+        }
     }
 
     /// Up to `limit` living sessions of the person `user`, those after `after`.
@@ -211,7 +226,7 @@ impl Sessions {
     }
 
     fn without_ended(&self, mut page: SessionPage) -> SessionPage {
-        page.sessions.retain(|session| !self.ended.contains(session.id));
+        page.sessions.retain(|session| !self.ended.hits(session));
         page
     }
 
@@ -226,4 +241,8 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").field("rules", &self.rules).finish_non_exhaustive()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

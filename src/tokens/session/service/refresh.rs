@@ -28,7 +28,7 @@ pub enum RefreshRefusal {
     /// No key of ours made it.
     #[error("{0}")]
     Token(#[from] TokenFault),
-    /// The journal says that its session has ended.
+    /// The journal says that its session has ended, by its name or with its person or client.
     #[error("the session has ended")]
     Ended,
     /// Decided on its session: absent, expired, foreign or reuse.
@@ -69,7 +69,7 @@ impl Sessions {
         let keys = self.keys.current();
         let token = self.read(&keys, text)?;
         let session = token.secret.id();
-        self.check_not_ended(session).await?;
+        self.refuse_where(self.ended.contains(session), session).await?;
         let next_key = keys.active().ok_or(SessionError::NoKey)?;
         let presented = Presented { session, generation: token.generation, presenter: *presenter };
         let swapped = self.store.swap(&presented, next_key, &self.rules.refresh).await?;
@@ -79,7 +79,12 @@ impl Sessions {
             let why = format!("it was {} where the decision is {}", moved(swapped.moved), decision.name());
             return Err(StoreError::Corrupt { what: format!("session {session}"), why }.into());
         }
-        self.check_not_ended(session).await?;
+        // Once more: it may have ended meanwhile, and whose it is was not known before.
+        let ended = match &swapped.before {
+            Some(before) => self.has_ended(before).await?,
+            None => self.ended.contains(session),
+        };
+        self.refuse_where(ended, session).await?;
         self.count(decision.name());
         let Some(before) = swapped.before else { return Err(RefreshRefusal::Decided(decision).into()) };
         let (session, token) = match decision {
@@ -115,9 +120,12 @@ impl Sessions {
     pub async fn look_up(&self, text: &str, presenter: &Presenter<'_>) -> Result<Option<Session>, RefreshError> {
         let token = self.read(&self.keys.current(), text)?;
         let session = token.secret.id();
-        self.check_not_ended(session).await?;
-        let found = self.store.load(session).await?;
-        Ok(found.filter(|found| found.client == *presenter.client && found.binding == presenter.binding))
+        self.refuse_where(self.ended.contains(session), session).await?;
+        let found = self.store.load(session).await?.filter(|found| presenter.may_use(found));
+        if let Some(found) = &found {
+            self.refuse_where(self.has_ended(found).await?, session).await?;
+        }
+        Ok(found)
     }
 
     fn read(&self, keys: &MacKeys, text: &str) -> Result<RefreshToken, RefreshRefusal> {
@@ -129,8 +137,8 @@ impl Sessions {
 
     /// Refuses a session that the journal says has ended. The session store gets to hear of it: it still had it, or is
     /// about to be asked.
-    async fn check_not_ended(&self, id: SessionId) -> Result<(), RefreshRefusal> {
-        if !self.ended.contains(id) {
+    async fn refuse_where(&self, ended: bool, id: SessionId) -> Result<(), RefreshRefusal> {
+        if !ended {
             return Ok(());
         }
         self.count("ended");

@@ -14,7 +14,7 @@ use super::super::token::{MacKeyId, TokenFault};
 use super::*;
 use crate::keys::fixtures::{HeldClock, by};
 use crate::ports::{Clock, SystemEntropy};
-use crate::tokens::revocation::{EndReason, JournalPage, Revoking};
+use crate::tokens::revocation::{EndReason, JournalPage, Revoked, Revoking, Turn};
 
 const GRACE: Duration = Duration::from_secs(10);
 const RULES: SessionRules = SessionRules {
@@ -105,7 +105,7 @@ impl RevocationJournal for Memory {
         let journal = self.journal.lock().unwrap();
         let numbered = (1..).zip(journal.iter()).filter(|(at, _)| *at > number).take(limit as usize);
         let entries: Vec<_> =
-            numbered.map(|(number, entry)| Revoking { number, what: entry.what, until: entry.until }).collect();
+            numbered.map(|(number, entry)| Revoking { number, what: entry.what.clone(), until: entry.until }).collect();
         let head = i64::try_from(journal.len()).unwrap();
         let full = entries.len() == limit as usize;
         let told = entries.last().filter(|_| full).map_or(head, |last| last.number);
@@ -164,7 +164,8 @@ impl Bench {
     }
 
     async fn refresh(&self, sessions: &Sessions, token: &str) -> Result<Refreshed, RefreshError> {
-        let presenter = Presenter { client: &self.client, binding: ClientBinding::Public };
+        let presenter =
+            Presenter { client: &self.client, binding: ClientBinding::Public, delivery: session().delivery };
         sessions.refresh(token, &presenter).await
     }
 
@@ -180,14 +181,20 @@ impl Bench {
         }
     }
 
+    /// What the store does with the change itself.
+    fn turn(&self, turn: Turn, at: Timestamp) {
+        self.memory.journal.lock().unwrap().push(turn.at(at));
+    }
+
     fn ended(&self) -> Vec<SessionId> {
         self.memory
             .journal
             .lock()
             .unwrap()
             .iter()
-            .map(|entry| match entry.what {
-                crate::tokens::revocation::Revoked::Session(id) => id,
+            .filter_map(|entry| match entry.what {
+                Revoked::Session(id) => Some(id),
+                _ => None,
             })
             .collect()
     }
@@ -353,4 +360,64 @@ async fn a_store_that_does_other_than_is_decided_is_noticed() {
         matches!(answer, Err(RefreshError::Session(SessionError::Store(StoreError::Corrupt { .. })))),
         "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn a_turn_ends_what_was_authenticated_before_wherever_the_journal_was_followed() {
+    let bench = Bench::new();
+    let (one, other) = (bench.replica().await, bench.replica().await);
+    let (session, token) = bench.begin(&one).await;
+    let (user, client) = (session.user, session.client.clone());
+    for turn in [Turn::UserDisabled(user), Turn::ClientDeleted(client.clone()), Turn::NewPassword(user)] {
+        bench.turn(turn, START);
+    }
+    other.follow().await.unwrap();
+    assert!(bench.memory.sessions.lock().unwrap().is_empty() && !other.has_more_to_say(), "it is removed on the way");
+    for replica in [&other, &bench.replica().await] {
+        assert_eq!(bench.memory.insert(&session).await.unwrap(), Insert::Inserted);
+        assert_eq!(replica.load(session.id).await.unwrap(), None);
+        assert_eq!(replica.list_by_user(user, None, 10).await.unwrap().sessions, []);
+        assert_eq!(replica.list_by_client(&client, None, 10).await.unwrap().sessions, []);
+        assert_eq!(bench.refusal(replica, &token).await, RefreshRefusal::Ended);
+        assert!(bench.memory.sessions.lock().unwrap().is_empty(), "it is removed when it is met");
+    }
+    // Lifted, and begun anew: what was there before stays dead.
+    bench.turn(Turn::UserEnabled(user), START);
+    bench.turn(Turn::ClientEnabled(client), START);
+    one.take_up().await;
+    bench.memory.clock.advance(GRACE);
+    let (_, fresh) = bench.begin(&one).await;
+    assert!(bench.refusal(&one, &fresh).await == RefreshRefusal::Ended, "authenticated before, and begun after");
+    assert_eq!(bench.ended(), [], "none of them had to be named");
+}
+
+#[tokio::test]
+async fn a_turn_is_no_error_where_the_session_store_or_the_journal_is_away() {
+    let bench = Bench::new();
+    let sessions = bench.replica().await;
+    let (session, token) = bench.begin(&sessions).await;
+    bench.turn(Turn::UserDisabled(session.user), START);
+    bench.memory.stalls.store(true, Ordering::SeqCst);
+    assert_eq!(sessions.end_all_of(session.user, None, EndReason::UserDisabled, &by()).await.unwrap(), 1);
+    assert_eq!(bench.refusal(&sessions, &token).await, RefreshRefusal::Ended);
+    assert!(sessions.has_more_to_say() && bench.memory.sessions.lock().unwrap().len() == 1);
+    bench.memory.stalls.store(false, Ordering::SeqCst);
+    sessions.follow().await.unwrap();
+    assert!(!sessions.has_more_to_say() && bench.memory.sessions.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_journal_that_is_set_back_unmarks_whom_it_marks_no_more() {
+    let bench = Bench::new();
+    let sessions = bench.replica().await;
+    let (session, token) = bench.begin(&sessions).await;
+    let (other, _) = bench.begin(&sessions).await;
+    sessions.end(&other, EndReason::Logout, &by()).await.unwrap();
+    bench.turn(Turn::ClientDisabled(session.client.clone()), START);
+    sessions.take_up().await;
+    assert_eq!(sessions.load(session.id).await.unwrap(), None);
+    bench.memory.journal.lock().unwrap().truncate(1);
+    sessions.take_up().await;
+    assert!(bench.refresh(&sessions, &token).await.is_ok());
+    assert_eq!(sessions.load(other.id).await.unwrap(), None);
 }

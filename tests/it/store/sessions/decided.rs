@@ -21,6 +21,7 @@ struct Step {
     presented: i64,
     other_client: bool,
     other_binding: bool,
+    other_delivery: bool,
     grace: Duration,
 }
 
@@ -37,9 +38,17 @@ fn step() -> impl Strategy<Value = Step> {
     let presented = prop_oneof![6 => Just(0_i64), 4 => Just(-1), 2 => Just(1), 1 => -4..=4_i64];
     let rarely = || prop::bool::weighted(0.06);
     let grace = prop_oneof![6 => Just(GRACE), 1 => Just(Duration::ZERO), 1 => Just(seconds(120))];
-    (pause, presented, rarely(), rarely(), grace).prop_map(|(pause, presented, other_client, other_binding, grace)| {
-        Step { pause, presented, other_client, other_binding, grace }
-    })
+    let others = (rarely(), rarely(), rarely());
+    (pause, presented, others, grace).prop_map(
+        |(pause, presented, (other_client, other_binding, other_delivery), grace)| Step {
+            pause,
+            presented,
+            other_client,
+            other_binding,
+            other_delivery,
+            grace,
+        },
+    )
 }
 
 pub(super) async fn whatever_is_presented_the_store_does_what_is_decided(backend: &dyn Backends) {
@@ -51,6 +60,7 @@ pub(super) async fn whatever_is_presented_the_store_does_what_is_decided(backend
         let begun = Session {
             rotation: if place % 3 == 0 { Rotation::Stays } else { Rotation::Rotates },
             binding: if place % 2 == 0 { ClientBinding::Public } else { ClientBinding::Confidential },
+            delivery: if place % 5 < 2 { Delivery::Cookie } else { Delivery::Body },
             idle: DAY,
             expires_at: now.plus(DAY * 3),
             ..session(now)
@@ -66,9 +76,14 @@ pub(super) async fn whatever_is_presented_the_store_does_what_is_decided(backend
                 ClientBinding::Public => ClientBinding::Confidential,
                 ClientBinding::Confidential => ClientBinding::Public,
             };
+            let carried = match begun.delivery {
+                Delivery::Body => Delivery::Cookie,
+                Delivery::Cookie => Delivery::Body,
+            };
             let presenter = Presenter {
                 client: if step.other_client { &other } else { &begun.client },
                 binding: if step.other_binding { flipped } else { begun.binding },
+                delivery: if step.other_delivery { carried } else { begun.delivery },
             };
             let policy = RefreshPolicy { grace: step.grace };
             let decision = decide(record.as_ref(), generation, &presenter, now, &policy);

@@ -54,7 +54,8 @@ async fn begun(sessions: &Sessions, backend: &dyn Backends) -> (Session, String)
 /// What presenting a token gave: a refresh token or none.
 async fn present(sessions: &Sessions, client: &str, token: &str) -> Result<Option<String>, RefreshRefusal> {
     let client = ClientId::parse(client).unwrap();
-    match sessions.refresh(token, &Presenter { client: &client, binding: ClientBinding::Public }).await {
+    let presenter = Presenter { client: &client, binding: ClientBinding::Public, delivery: Delivery::Body };
+    match sessions.refresh(token, &presenter).await {
         Ok(refreshed) => Ok(refreshed.token.map(|token| token.expose().to_owned())),
         Err(RefreshError::Refused(refusal)) => Err(refusal),
         Err(RefreshError::Session(error)) => panic!("{error}"),
