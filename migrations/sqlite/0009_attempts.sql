@@ -1,3 +1,3 @@
--- Failures of strangers by the prefix that they came from: JSON of prefix, weight and moment. For registrations there are
--- rows of the kinds `prefix` and `all` with keys of their own.
+-- Failures of strangers by the prefix that they came from: JSON of prefix, weight and moment. Registrations have
+-- rows of the kinds `registering` (by prefix) and `registered` (in all).
 ALTER TABLE login_attempts ADD COLUMN pairs TEXT NOT NULL DEFAULT '[]';

@@ -17,6 +17,8 @@ use crate::users::attempts::{
 const NAME: &str = "name";
 const PREFIX: &str = "prefix";
 const ALL: &str = "all";
+const REGISTERING: &str = "registering";
+const REGISTERED: &str = "registered";
 
 /// Reads a row and locks it, be it there or not.
 const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, pairs, touched_at) \
@@ -106,9 +108,9 @@ macro_rules! stored {
 
 /// Takes one back of a prefix and of all, whose rows are not locked yet.
 macro_rules! taken_back {
-    ($tx:ident, $prefix_key:expr, $all_key:expr, $now:expr) => {{
-        let mut prefix = locked!($tx, $prefix_key, PREFIX, $now).strangers;
-        let mut all = locked!($tx, $all_key, ALL, $now).strangers;
+    ($tx:ident, ($prefix_key:expr, $prefix_kind:expr), ($all_key:expr, $all_kind:expr), $now:expr) => {{
+        let mut prefix = locked!($tx, $prefix_key, $prefix_kind, $now).strangers;
+        let mut all = locked!($tx, $all_key, $all_kind, $now).strangers;
         take_back_of_address(&mut prefix, &mut all);
         stored!($tx, $prefix_key, &alone(prefix));
         stored!($tx, $all_key, &alone(all));
@@ -165,7 +167,7 @@ impl AttemptStore for SqlStore {
                     stored!(tx, name, &record);
                 }
                 if counted == Some(Counted::AsStranger) {
-                    taken_back!(tx, &prefix_key, &all_key, now);
+                    taken_back!(tx, (&prefix_key, PREFIX), (&all_key, ALL), now);
                 }
             });
             Ok(())
@@ -219,8 +221,8 @@ impl AttemptStore for SqlStore {
         self.bounded(async {
             in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
-                let mut prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
-                let mut all = locked!(tx, &all_key, ALL, now).strangers;
+                let mut prefix = locked!(tx, &prefix_key, REGISTERING, now).strangers;
+                let mut all = locked!(tx, &all_key, REGISTERED, now).strangers;
                 if let Err(wait) = decide_registration(&mut prefix, &mut all, limits, now) {
                     return Ok(Some(wait));
                 }
@@ -237,7 +239,7 @@ impl AttemptStore for SqlStore {
         self.bounded(async {
             in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
-                taken_back!(tx, &prefix_key, &all_key, now);
+                taken_back!(tx, (&prefix_key, REGISTERING), (&all_key, REGISTERED), now);
             });
             Ok(())
         })

@@ -23,9 +23,9 @@ pub struct Tally {
 pub(super) const ONE: u32 = 1_000;
 
 impl Tally {
-    /// How many there are, rounded down.
+    /// How many there are; one that is forgiven in part is one.
     pub const fn failures(self) -> u32 {
-        self.weight / ONE
+        self.weight.div_ceil(ONE)
     }
 
     /// One failure less.

@@ -288,7 +288,7 @@ fn owners_wait(world: &mut World, prefixes: u64, begin: Timestamp) -> Duration {
     let (owner, mut now) = (Prefix::from_bits(7), begin);
     loop {
         for prefix in 0..prefixes {
-            world.attempt(Prefix::from_bits(1_000 + prefix), now);
+            let _ = world.attempt(Prefix::from_bits(1_000 + prefix), now);
         }
         match world.attempt(owner, now) {
             Admission::Admitted { .. } => return now.since(begin),

@@ -48,17 +48,18 @@ pub async fn of_every_kind(store: &RedisStore) {
 #[tokio::test]
 async fn each_act_is_one_round_trip() {
     let proxy = Proxy::before(&Redis::shared().url());
-    let store = opened(&options(&proxy.url)).await;
+    // Other tests share this machine: of two round trips each would be longer than what is allowed for one.
+    let store = opened(&Options { timeout: Duration::from_secs(5), ..options(&proxy.url) }).await;
     // The first tells Redis the scripts.
     of_every_kind(&store).await;
-    proxy.delay(Duration::from_millis(100));
+    proxy.delay(Duration::from_millis(400));
     for name in ["carl", "dora", "emil"] {
         let begun = Instant::now();
         let as_whom = counted(&store, &at(name)).await;
         let admitted = begun.elapsed();
         store.succeeded(&[at(name).name], at(name).prefix, Some(as_whom)).await.unwrap();
         for took in [admitted, begun.elapsed() - admitted] {
-            assert!(took < Duration::from_millis(190), "{took:?}");
+            assert!(took < Duration::from_millis(790), "{took:?}");
         }
     }
 }

@@ -149,11 +149,12 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
     let names = digests(["ann", "ann@example.com", "bob"]);
     // Few enough to meet again, and more than an owner is known at.
     let places: Vec<Prefix> = (1..=20).map(|number| Prefix::from_bits(number << 30)).collect();
-    let pauses = [0, 0, 0, 400, 1_700, 61_000, 950_000, 20_000_000, 180_000_000];
+    let pauses = [0, 0, 400, 1_700, 5_000, 61_000, 130_000, 310_000];
     let limits = Limits::new(6, 12);
     let (mut seen, mut marks) = ([0_u32; 6], [0_u32; 3]);
     for _ in 0..rounds() {
-        clock.advance(Duration::from_millis(pauses[random.below(pauses.len())]));
+        let long = if random.below(60) == 0 { 100_000_000 } else { 0 };
+        clock.advance(Duration::from_millis(pauses[random.below(pauses.len())] + long));
         let place = if random.below(3) == 0 { random.below(places.len()) } else { random.below(2) };
         let attempt = Attempt { name: names[random.below(3)], prefix: places[place] };
         let now = signet::ports::Clock::now(clock);
@@ -166,7 +167,7 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
         };
         seen[1 + usize::from(counted == Counted::AsOwner)] += 1;
         marks[mark.map_or(0, |mark| 1 + usize::from(mark == Mark::Limited))] += 1;
-        match random.below(14) {
+        match random.below(40) {
             0 => {
                 store.succeeded(&names[..2], attempt.prefix, Some(counted)).await.unwrap();
                 model.change(&attempt, |standing| {
@@ -184,7 +185,7 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
                 model.change(&attempt, |standing| take_back(standing, attempt.prefix, counted));
                 seen[4] += 1;
             }
-            2 if random.below(4) == 0 => {
+            2 => {
                 store.clear(&names[..1]).await.unwrap();
                 model.names.entry(names[0]).or_default().cleared();
                 seen[5] += 1;

@@ -32,7 +32,7 @@ local function counted(limit, tally)
   return {weight = math.min(remaining(limit, tally) + 1000, 4294967295), last = now}
 end
 local function left(limit, tally)
-  local wait, failures = 0, math.floor(tally.weight / 1000)
+  local wait, failures = 0, math.ceil(tally.weight / 1000)
   if failures >= limit.free then
     wait = math.min(limit.first * 2 ^ math.min(failures - limit.free, 32), limit.longest)
   end
@@ -153,7 +153,7 @@ for _, place in ipairs(name.places) do
     if wait > 0 then return {0, wait} end
     name.owner = counted(owner, name.owner)
     write_name(KEYS[1], name)
-    local failures = math.floor(name.owner.weight / 1000)
+    local failures = math.ceil(name.owner.weight / 1000)
     return {1, 1, failures, failures}
   end
 end
@@ -167,7 +167,7 @@ name.strangers = counted(strangers, name.strangers)
 write_name(KEYS[1], name)
 write(KEYS[2], counted(prefix_limit, prefix), prefix_limit)
 write(KEYS[3], counted(all_limit, all), all_limit)
-return {1, 0, math.floor(one.weight / 1000), math.floor(name.strangers.weight / 1000)}"
+return {1, 0, math.ceil(one.weight / 1000), math.ceil(name.strangers.weight / 1000)}"
 );
 
 /// The owner of the names (key 3 and on) is known at a prefix (key 1) from now on; where an attempt was counted as a
