@@ -5,7 +5,7 @@
 //! are taken up at once; without its word, by the next poll.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use signet_verify::Algorithm;
@@ -57,6 +57,10 @@ pub(super) struct Follower {
     head: AtomicI64,
     /// By how many milliseconds this machine's clock was ahead of the store's then.
     clock_ahead: AtomicI64,
+    /// How many microseconds the last look at it took, answered or not.
+    probe: AtomicU64,
+    /// How often it did not answer.
+    failures: AtomicU64,
     presence: Presence,
     problem: Problem,
     out_of_service: OutOfService,
@@ -90,6 +94,8 @@ impl Follower {
             latest,
             head,
             clock_ahead,
+            probe: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             presence,
             problem: Problem::default(),
             out_of_service: OutOfService::default(),
@@ -128,6 +134,8 @@ impl Follower {
             head: self.head.load(Ordering::Acquire),
             clock_ahead: (clock_ahead != UNKNOWN).then_some(clock_ahead),
             audit_head: self.store.known_audit_head(),
+            probe: Duration::from_micros(self.probe.load(Ordering::Relaxed)),
+            failures: self.failures.load(Ordering::Relaxed),
             connections: Connections { busy: connections.busy, idle: connections.idle, most: connections.most },
         }
     }
@@ -186,7 +194,12 @@ impl Follower {
     async fn step(&self) -> Result<(), Behind> {
         let asked_at = self.clock.now();
         let followed = self.followed.load(Ordering::Acquire);
+        let asking = Stopwatch::start();
         let answer = self.store.changes_after(followed).await;
+        self.probe.store(u64::try_from(asking.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if answer.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
         let answer = answer.map(|changes| (self.observe(&changes, asked_at), changes));
         let before = Timestamp::from_millis(self.latest.load(Ordering::Acquire));
         // So far it may be set back by those that keep it right.

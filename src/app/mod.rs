@@ -41,7 +41,7 @@ use crate::issuer::Issuer;
 use crate::keys::{ImportRefused, KeeperError};
 use crate::ports::{Clock, Entropy, StoreError, SystemClock, SystemEntropy};
 use crate::store::sql::SqlStore;
-use crate::telemetry::{Losses, Metrics, TelemetryError, Traces};
+use crate::telemetry::{HashMetrics, Losses, Metrics, TelemetryError, Traces};
 use crate::tokens::Minter;
 use crate::tokens::session::mac::MacKeeperError;
 
@@ -350,13 +350,19 @@ struct Seen {
 }
 
 /// What signs people in, as the settings have it.
-fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Result<Auth, StartError> {
-    let attempts = Arc::new(opened.store.clone());
-    let people = people(settings, issuer, &opened.store, attempts, parts, Arc::new(()))?;
+fn auth(
+    settings: &Settings,
+    issuer: &Issuer,
+    opened: &Opened,
+    parts: &Parts,
+    hashing: &Arc<HashMetrics>,
+) -> Result<Auth, StartError> {
+    let people = people(settings, issuer, &opened.store, opened.attempts(), parts, Arc::clone(hashing) as _)?;
     Ok(Auth {
         accounts: people.accounts,
         person: PersonGuard::new(issuer, Arc::clone(opened.keeper.ring()), settings.clock.max_skew),
         registration: settings.auth.registration,
+        audit: Arc::new(opened.store.clone()),
     })
 }
 
@@ -395,7 +401,8 @@ fn compose(
         sessions: Arc::clone(&opened.sessions),
         audit: Arc::new(opened.store.clone()),
     };
-    let auth = auth(settings, issuer, opened, parts)?;
+    let hashing = Arc::new(HashMetrics::new().map_err(TelemetryError::from)?);
+    let auth = auth(settings, issuer, opened, parts, &hashing)?;
     Ok(Http {
         services: Services {
             issuer: issuer.clone(),
@@ -415,7 +422,7 @@ fn compose(
         metadata_max_age: settings.keys.jwks_max_age,
         access_log: parts.access_log.clone().filter(|_| settings.telemetry.access_log),
         tracer: traces.map(|traces| traces as _),
-        meter: Arc::new(Metrics::new(Arc::new(replica), parts.clock.now())?),
+        meter: Arc::new(Metrics::new(Arc::new(replica), &hashing, parts.clock.now())?),
         over_tls: issuer.as_str().starts_with("https:"),
         proxies: TrustedProxies::new(settings.public.trusted_proxies.clone()),
     })

@@ -21,6 +21,7 @@ use crate::store::redis::RedisStore;
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
 use crate::tokens::session::mac::{MacKeeper, MacPolicy};
 use crate::tokens::session::{RefreshPolicy, SessionRules, SessionStore, Sessions};
+use crate::users::AttemptStore;
 
 /// For what an installation is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,14 @@ impl Opened {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Where attempts to log in are counted for all replicas.
+    pub fn attempts(&self) -> Arc<dyn AttemptStore> {
+        match &self.redis {
+            Some(redis) => Arc::new(redis.clone()),
+            None => Arc::new(self.store.clone()),
         }
     }
 

@@ -6,9 +6,9 @@ use super::{Parts, StartError};
 use crate::config::Settings;
 use crate::issuer::Issuer;
 use crate::store::sql::SqlStore;
-use crate::users::attempts::Limits;
+use crate::users::attempts::{Limits, RegistrationLimits};
 use crate::users::password::{Argon2Cost, HashMeter, HashPool, Hasher, PasswordPolicy, Pepper, Peppers, PoolLimits};
-use crate::users::{Accounts, AttemptStore, Passwords, UserAdministration};
+use crate::users::{AccountLimits, Accounts, AttemptStore, Passwords, UserAdministration};
 
 /// Accounts, for their owners and for those who look after them.
 pub struct People {
@@ -33,9 +33,13 @@ pub fn people(
 ) -> Result<People, StartError> {
     let passwords = passwords(settings, issuer, parts, meter)?;
     let users: Arc<SqlStore> = Arc::new(store.clone());
-    let rules = &settings.passwords;
-    let limits = Limits::new(rules.failures_per_address, rules.failures_a_minute);
-    let accounts = Accounts::new(Arc::clone(&users) as _, Arc::clone(&attempts), passwords.clone(), limits);
+    let (rules, auth) = (&settings.passwords, &settings.auth);
+    let limits = AccountLimits {
+        logins: Limits::new(rules.failures_per_address, rules.failures_a_minute),
+        registrations: RegistrationLimits::new(auth.registrations_per_address, auth.registrations_an_hour),
+    };
+    let [shared, audit] = [Arc::clone(&users), Arc::clone(&users)];
+    let accounts = Accounts::new(shared, Arc::clone(&attempts), audit, passwords.clone(), limits);
     let entropy = Arc::clone(&parts.entropy);
     let administration = UserAdministration::new(users, attempts, passwords, entropy, rules.link_lifetime);
     Ok(People { accounts, administration })

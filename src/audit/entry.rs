@@ -107,6 +107,8 @@ acts! {
     ResourcesUpdate = "resources.update",
     /// A resource was removed.
     ResourcesDelete = "resources.delete",
+    /// Someone signed in by their password, and a session began.
+    SessionsBegin = "sessions.begin",
     /// Sessions were ended.
     SessionsEnd = "sessions.end",
     /// A refresh token that was replaced before was presented, and its session ended.
@@ -133,6 +135,10 @@ acts! {
     UsersIssueLink = "users.issue_link",
     /// Someone chose a password by a one-time link.
     UsersRedeemLink = "users.redeem_link",
+    /// Someone tried to sign in to an account and did not get in: the first in a row from that place.
+    UsersLoginFailed = "users.login_failed",
+    /// So many attempts to sign in to an account have failed that the next has to wait until time has forgiven one.
+    UsersLoginLimited = "users.login_limited",
 }
 
 impl Act {

@@ -1,8 +1,8 @@
-//! Where the audit log is read.
+//! Where the audit log is read, and written to where no other change comes with it.
 
 use async_trait::async_trait;
 
-use super::{Act, Row};
+use super::{Act, Entry, Row};
 use crate::ports::{StoreError, Timestamp};
 
 /// Which rows of the audit log are wanted.
@@ -25,4 +25,7 @@ pub struct AuditFilter {
 pub trait AuditLog: Send + Sync {
     /// Up to `limit` rows that `filter` wants, the newest first, from the one before the number `before` on.
     async fn audit_page(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Appends an entry that no other change comes with. Once it has returned, the row is there to stay.
+    async fn record(&self, entry: &Entry) -> Result<(), StoreError>;
 }

@@ -224,6 +224,11 @@ section! {
     pub struct AuthSettings at "auth." {
         /// Whether anybody may make an account for themselves, at `/auth/register`.
         registration: bool = fixed("false");
+        /// How many accounts may be asked for from one address (one /64 of IPv6) before it waits; one is forgiven each
+        /// ten minutes.
+        registrations_per_address: u32 = fixed("10").within("1", "100000");
+        /// How many accounts may be asked for in an hour, from all addresses together.
+        registrations_an_hour: u32 = fixed("300").within("1", "100000");
     }
 }
 

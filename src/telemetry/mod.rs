@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use self::layer::LineLayer;
-pub use self::metrics::{Connections, Metrics, Observation, Observed, StoreState};
+pub use self::metrics::{Connections, HashMetrics, Metrics, Observation, Observed, StoreState};
 use self::sink::Sink;
 pub use self::sink::{Guard, Losses};
 pub use self::traces::{OtlpEndpoint, Round, SampleRatio, SpanCounts, Traces, parse_headers};

@@ -14,14 +14,13 @@ use std::time::Duration;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::attempts::{Admission, Attempt, AttemptStore, Counted, Limits};
+use super::attempts::{Admission, Attempt, AttemptStore, Counted, Limits, Mark, Prefix, RegistrationLimits};
 use super::password::{NotHashed, Password, Verdict};
 use super::passwords::{NotChecked, NotChosen, Passwords};
 use super::{
-    Email, LoginName, NameError, PasswordLink, Redemption, Taken, User, UserId, UserInsert, UserStore, UserSwap,
-    Username,
+    LoginName, NameError, PasswordLink, Redemption, Taken, User, UserId, UserInsert, UserStore, UserSwap, Username,
 };
-use crate::audit::{Act, By};
+use crate::audit::{Act, AuditLog, By};
 use crate::ports::{StoreError, Timestamp};
 
 /// How often a change that another came before is made anew.
@@ -144,6 +143,12 @@ pub enum AccountError {
     /// A name is taken.
     #[error("that name is taken")]
     Taken(Taken),
+    /// Too many accounts were asked for: nothing was checked.
+    #[error("too many accounts were asked for")]
+    TooManyRegistrations {
+        /// When the next one may be.
+        retry_after: Duration,
+    },
     /// The account was changed or removed meanwhile.
     #[error("the account was changed meanwhile")]
     Raced,
@@ -152,24 +157,42 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+/// How often strangers may do what anybody may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Log in.
+    pub logins: Limits,
+    /// Register.
+    pub registrations: RegistrationLimits,
+}
+
 /// Accounts, as their owners use them. Cheap to clone.
 #[derive(Clone)]
 pub struct Accounts {
     users: Arc<dyn UserStore>,
     attempts: Arc<dyn AttemptStore>,
+    audit: Arc<dyn AuditLog>,
     passwords: Passwords,
-    limits: Limits,
+    limits: AccountLimits,
+}
+
+/// What an attempt to log in was about, as far as it came.
+#[derive(Default)]
+struct Tried {
+    user: Option<UserId>,
+    counted: Option<(Counted, Option<Mark>)>,
 }
 
 impl Accounts {
-    /// Works on these stores, within these limits.
+    /// Works on these stores, within these limits. What fails at an account is entered in `audit`.
     pub fn new(
         users: Arc<dyn UserStore>,
         attempts: Arc<dyn AttemptStore>,
+        audit: Arc<dyn AuditLog>,
         passwords: Passwords,
-        limits: Limits,
+        limits: AccountLimits,
     ) -> Self {
-        Self { users, attempts, passwords, limits }
+        Self { users, attempts, audit, passwords, limits }
     }
 
     /// The rules for passwords, and the threads that hash them.
@@ -183,23 +206,46 @@ impl Accounts {
     }
 
     /// Checks `typed`, the password of whoever is called `name` (a username or an e-mail address) and calls from
-    /// `address`. The only way to an [`AuthenticatedUser`].
+    /// `address`. The only way to an [`AuthenticatedUser`]. Of failures at an account, the first in a row and the one by
+    /// which a limit is reached are entered in the audit log as seen by `by`.
     pub async fn authenticate(
         &self,
         name: &str,
         typed: &str,
         address: IpAddr,
+        by: &By,
     ) -> Result<AuthenticatedUser, LoginRefused> {
-        let mut tried = None;
+        let mut tried = Tried::default();
         let outcome = self.attempt(name, typed, address, &mut tried).await;
         // By the identifier: what was typed as a name may have been a password.
-        let user = tried.map_or_else(|| "-".to_owned(), |id: UserId| id.to_string());
+        let user = tried.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
         match &outcome {
             Ok(_) => info!(user, %address, "logged in"),
-            Err(LoginRefused::Credentials(why)) => info!(user, %address, reason = why.reason(), "login refused"),
+            Err(LoginRefused::Credentials(why)) => {
+                info!(user, %address, reason = why.reason(), "login refused");
+                self.note_failure(&tried, *why, by);
+            }
             Err(other) => info!(user, %address, reason = %other, "login not tried"),
         }
         outcome
+    }
+
+    /// Enters a failure in the audit log, where there is something to say of it. Not before the answer: the time that it
+    /// takes would tell whose names are accounts.
+    fn note_failure(&self, tried: &Tried, why: LoginRefusal, by: &By) {
+        let (Some(user), Some((counted, Some(mark)))) = (tried.user, tried.counted) else { return };
+        let act = match mark {
+            Mark::First => Act::UsersLoginFailed,
+            Mark::Limited => Act::UsersLoginLimited,
+        };
+        let known = counted == Counted::AsOwner;
+        let entry = by.entry(act, user.to_string(), json!({"why": why.reason(), "from_known_place": known}));
+        let audit = Arc::clone(&self.audit);
+        tokio::spawn(async move {
+            if let Err(error) = audit.record(&entry).await {
+                error!(%error, %user, act = act.name(), "not entered in the audit log");
+            }
+        });
     }
 
     /// The same, without a word; `tried` is told whose account it is about.
@@ -208,20 +254,20 @@ impl Accounts {
         name: &str,
         typed: &str,
         address: IpAddr,
-        tried: &mut Option<UserId>,
+        tried: &mut Tried,
     ) -> Result<AuthenticatedUser, LoginRefused> {
         // Before anything is asked, so that it can tell nothing of anyone.
         let password = Password::parse(typed).map_err(|_| LoginRefusal::Malformed)?;
         let name = LoginName::parse(name);
         let attempt = Attempt::of(&name, address);
         let user = self.users.find_user(&name).await?;
-        *tried = user.as_ref().map(|user| user.id);
-        let counted = match self.attempts.admit(&attempt, &self.limits).await? {
-            Admission::Admitted(counted) => counted,
-            Admission::Wait(retry_after) => return Err(LoginRefused::TooMany { retry_after }),
-            Admission::Exhausted => {
-                return Err(LoginRefused::TooMany { retry_after: self.limits.strangers.longest_wait });
+        tried.user = user.as_ref().map(|user| user.id);
+        let counted = match self.attempts.admit(&attempt, &self.limits.logins).await? {
+            Admission::Admitted { counted, mark } => {
+                tried.counted = Some((counted, mark));
+                counted
             }
+            Admission::Wait(retry_after) => return Err(LoginRefused::TooMany { retry_after }),
         };
         let stored = user.as_ref().and_then(|user| user.password.as_ref()).map(|password| password.stored.clone());
         let verdict = match self.passwords.verify(password, stored).await {
@@ -256,7 +302,7 @@ impl Accounts {
         // The account was loaded a slow hash ago: what has become of it since decides.
         let at = self.confirmed(&user).await?;
         let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
-        self.attempts.succeeded(&names, attempt.prefix, counted).await?;
+        self.attempts.succeeded(&names, attempt.prefix, Some(counted)).await?;
         if let (Some(anew), Some(state)) = (anew, &mut user.password) {
             match self.users.keep_hash(&user.id, &state.stored, &anew).await {
                 Ok(true) => {
@@ -295,19 +341,31 @@ impl Accounts {
         }
     }
 
-    /// Makes an account for whoever asks for one. Whether anybody may is decided before.
-    pub async fn register(
-        &self,
-        username: &str,
-        email: Option<&str>,
-        typed: &str,
-        by: &By,
-    ) -> Result<User, AccountError> {
-        let (username, email) = (Username::parse(username)?, email.map(Email::parse).transpose()?);
+    /// Makes an account for whoever asks for one from `address`, without an e-mail address: nobody has shown that one is
+    /// theirs. Whether anybody may is decided before. That a name is taken is told within the limits alone, and costs a
+    /// hash as one that is free does.
+    pub async fn register(&self, username: &str, typed: &str, address: IpAddr, by: &By) -> Result<User, AccountError> {
+        let username = Username::parse(username)?;
         let password = Password::parse(typed).map_err(NotChosen::from)?;
+        // What is no good anyway is told before anything is counted.
+        self.passwords.policy().check_shape(&password).map_err(NotChosen::from)?;
+        let prefix = Prefix::of(address);
+        if let Some(retry_after) = self.attempts.admit_registration(prefix, &self.limits.registrations).await? {
+            return Err(AccountError::TooManyRegistrations { retry_after });
+        }
         let now = self.users.store_time().await?;
-        let user = User::new(username, email, now);
-        let stored = self.passwords.choose(password, &user).await?;
+        let user = User::new(username, None, now);
+        let stored = match self.passwords.choose(password, &user).await {
+            Ok(stored) => stored,
+            Err(failure) => {
+                if matches!(failure, NotChosen::NotHashed(_) | NotChosen::Failed(_))
+                    && let Err(error) = self.attempts.registration_not_made(prefix).await
+                {
+                    warn!(%error, "a registration that was not made stays counted");
+                }
+                return Err(failure.into());
+            }
+        };
         let user = user.with_password(stored, false, now);
         let entry = by.entry(Act::UsersRegister, user.id.to_string(), json!({}));
         match self.users.insert_user(&user, &entry).await? {
@@ -330,7 +388,7 @@ impl Accounts {
         // What is no good anyway is told before anything is counted.
         self.passwords.policy().check_shape(&new).map_err(NotChosen::from)?;
         let user = self.users.load_user(id).await?.ok_or(AccountError::Raced)?;
-        let authenticated = self.authenticate(user.username.as_str(), current, address).await?;
+        let authenticated = self.authenticate(user.username.as_str(), current, address, by).await?;
         let user = authenticated.user;
         if user.id != *id {
             return Err(AccountError::Raced);
@@ -362,9 +420,10 @@ impl Accounts {
         if link.is_good(&user, now) && user.enabled { Ok((link, user)) } else { Err(AccountError::Link) }
     }
 
-    /// Sets a password by a one-time link, which is used up only when it was set. All sessions of the account are dead with
-    /// it; removing them is up to the caller.
-    pub async fn redeem_link(&self, token: &str, new: &str, by: &By) -> Result<User, AccountError> {
+    /// Sets a password by a one-time link, which is used up only when it was set, for whoever calls from `address`: from
+    /// there they are heard from now on, whatever strangers do. All sessions of the account are dead with it; removing
+    /// them is up to the caller.
+    pub async fn redeem_link(&self, token: &str, new: &str, address: IpAddr, by: &By) -> Result<User, AccountError> {
         let new = Password::parse(new).map_err(NotChosen::from)?;
         for _ in 0..ATTEMPTS {
             let (link, user) = self.link_owner(token).await?;
@@ -375,8 +434,12 @@ impl Accounts {
             match self.users.redeem_link(&link.digest, &next, &entry).await? {
                 Redemption::Redeemed => {
                     let names: Vec<_> = next.login_names().map(|name| name.digest()).collect();
+                    let cleared = match self.attempts.clear(&names).await {
+                        Ok(()) => self.attempts.succeeded(&names, Prefix::of(address), None).await,
+                        failed => failed,
+                    };
                     // Nobody is worse off than before when that fails, and the link is used up.
-                    if let Err(error) = self.attempts.clear(&names).await {
+                    if let Err(error) = cleared {
                         warn!(%error, user = %next.id, "failed attempts are still counted");
                     }
                     return Ok(next);

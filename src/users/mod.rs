@@ -23,7 +23,7 @@ mod store;
 mod view;
 
 pub use account::{Attributes, PasswordState, Roles, User, UserError, UserId};
-pub use accounts::{AccountError, Accounts, AuthenticatedUser, LoginRefusal, LoginRefused};
+pub use accounts::{AccountError, AccountLimits, Accounts, AuthenticatedUser, LoginRefusal, LoginRefused};
 pub use administration::{Import, UserAdministration, UserAdministrationError};
 pub use attempts::AttemptStore;
 pub use link::PasswordLink;

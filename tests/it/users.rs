@@ -9,20 +9,22 @@ use signet::audit::By;
 use signet::clients::{ClientId, Power, Request, ScopeSet};
 use signet::ports::SystemEntropy;
 use signet::store::sql::SqlStore;
-use signet::users::attempts::Limits;
+use signet::users::attempts::{Limits, RegistrationLimits};
 use signet::users::password::{Argon2Cost, HashPool, Hasher, PasswordPolicy, Peppers, PoolLimits};
 use signet::users::{
-    AccountError, Accounts, Import, LoginRefusal, LoginRefused, NotChosen, Password, Passwords, StoredPassword, User,
-    UserAdministration, UserAdministrationError, UserMetadata,
+    AccountError, AccountLimits, Accounts, Import, LoginRefusal, LoginRefused, NotChosen, Password, Passwords,
+    StoredPassword, User, UserAdministration, UserAdministrationError, UserMetadata,
 };
 
 use crate::app::Backend;
 use crate::store::Database;
-use crate::world::by;
+use crate::world::{by, eventually};
 
 const RIGHT: &str = "mossy kettle orbit plank";
 const OTHER: &str = "brisk lantern tulip gravel";
 const SMALL: Argon2Cost = Argon2Cost { memory: 64, passes: 1, lanes: 1 };
+/// So many from one address.
+const REGISTRATIONS: u32 = 5;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Accounts on a database of their own.
@@ -49,8 +51,12 @@ impl People {
         let store = database.open().await;
         let shared = Arc::new(store.clone());
         let passwords = passwords(cost, threads, queue);
-        let limits = Limits::new(1_000, 60_000);
-        let accounts = Accounts::new(Arc::clone(&shared) as _, Arc::clone(&shared) as _, passwords.clone(), limits);
+        let limits = AccountLimits {
+            logins: Limits::new(1_000, 60_000),
+            registrations: RegistrationLimits::new(REGISTRATIONS, 1_000),
+        };
+        let [users, attempts, audit] = [(); 3].map(|()| Arc::clone(&shared));
+        let accounts = Accounts::new(users, attempts, audit, passwords.clone(), limits);
         let entropy = Arc::new(SystemEntropy);
         let administration = UserAdministration::new(Arc::clone(&shared) as _, shared, passwords, entropy, DAY);
         Self { database, store, accounts, administration }
@@ -60,10 +66,21 @@ impl People {
         act(&self.administration, Request { by: &by(), power: &Power::Everything, expected: None }).await
     }
 
-    /// An account that chose [`RIGHT`] itself.
+    /// An account that chose [`RIGHT`] itself, and was given an e-mail address.
     async fn registered(&self, name: &str) -> User {
-        let email = format!("{name}@example.com");
-        self.accounts.register(name, Some(&email), RIGHT, &by()).await.unwrap()
+        self.registered_with(name, &format!("{name}@example.com"), RIGHT).await
+    }
+
+    async fn registered_with(&self, name: &str, email: &str, password: &str) -> User {
+        let user = self.register(name, password).await.unwrap();
+        let described = UserMetadata { email: Some(email.to_owned()), ..metadata(name) };
+        self.administer(async |a, request| a.replace(request, &user.id, &described).await.unwrap()).await
+    }
+
+    /// Each name from an address of its own.
+    async fn register(&self, name: &str, password: &str) -> Result<User, AccountError> {
+        let [.., one, two, three] = signet::secret::sha256(name.as_bytes());
+        self.accounts.register(name, password, IpAddr::from([10, one, two, three]), &by()).await
     }
 
     async fn imported(&self, name: &str, hash: &str) -> User {
@@ -87,7 +104,7 @@ impl People {
         password: &str,
         address: &str,
     ) -> Result<signet::users::AuthenticatedUser, LoginRefused> {
-        self.accounts.authenticate(name, password, address.parse::<IpAddr>().unwrap()).await
+        self.accounts.authenticate(name, password, address.parse::<IpAddr>().unwrap(), &By::signet(address)).await
     }
 }
 
@@ -106,11 +123,7 @@ fn refused_for<T: std::fmt::Debug>(outcome: Result<T, LoginRefused>) -> LoginRef
 #[actix_web::test]
 async fn somebody_logs_in_by_each_name_however_it_is_spelled_and_by_nothing_else() {
     let people = People::new(SMALL, 64).await;
-    let zoe = people
-        .accounts
-        .register("Zo\u{eb}", Some("Zoe@example.com"), "p\u{e2}ss over the Sj\u{f8} ", &by())
-        .await
-        .unwrap();
+    let zoe = people.registered_with("Zo\u{eb}", "Zoe@example.com", "p\u{e2}ss over the Sj\u{f8} ").await;
     for name in ["Zo\u{eb}", "zoe\u{308}", "ZO\u{cb}", "zoe@EXAMPLE.com"] {
         let known = people.login(name, "pa\u{302}ss over the Sj\u{f8} ").await.unwrap();
         assert_eq!((known.user().id, known.must_change_password()), (zoe.id, false), "{name}");
@@ -176,7 +189,11 @@ async fn time_does_not_tell_an_unknown_user_from_a_wrong_password() {
         times.sort();
         (times[times.len() / 2], times[0])
     });
-    println!("median of 25 logins: wrong password {:?}, unknown user {:?}", wrong.0, unknown.0);
+    let apart = wrong.0.abs_diff(unknown.0);
+    println!(
+        "median of 25 logins: wrong password {:?}, unknown user {:?}, difference of medians {apart:?}",
+        wrong.0, unknown.0
+    );
     // Whatever else this machine does makes medians scatter; the quickest of each is the work alone.
     let ratio = wrong.1.as_secs_f64() / unknown.1.as_secs_f64();
     assert!((0.5..2.0).contains(&ratio), "the quickest: wrong {:?}, unknown {:?}", wrong.1, unknown.1);
@@ -188,24 +205,105 @@ async fn a_stranger_who_fails_locks_nobody_out_who_comes_from_home() {
     people.registered("ann").await;
     people.login_from("ann", RIGHT, "192.0.2.1").await.unwrap();
     let mut failed = 0;
-    loop {
-        match people.login_from("ann", OTHER, "198.51.100.7").await {
-            Err(LoginRefused::TooMany { retry_after }) if retry_after == Duration::from_secs(900) && failed == 25 => {
-                break;
-            }
+    let mut fail_from = async |address: &str| loop {
+        match people.login_from("ann", OTHER, address).await {
+            Err(LoginRefused::TooMany { retry_after }) if retry_after > DAY / 2 => break,
             Err(LoginRefused::TooMany { retry_after }) => people.database.clock.advance(retry_after),
             other => {
                 refused_for(other);
                 failed += 1;
             }
         }
-    }
-    // The right password is not even looked at from there, from here it is.
+    };
+    fail_from("198.51.100.7").await;
+    // The right password is not even looked at from there; from a new place it is, at once.
     let from_there = people.login_from("ann", RIGHT, "198.51.100.7").await;
     assert!(matches!(from_there, Err(LoginRefused::TooMany { .. })), "{from_there:?}");
+    people.login_from("ann", RIGHT, "203.0.113.1").await.unwrap();
+    for address in ["198.51.100.8", "198.51.100.9", "198.51.100.10"] {
+        fail_from(address).await;
+    }
+    // Many close it, but not where the owner is known.
+    let anywhere = people.login_from("ann", RIGHT, "203.0.113.2").await;
+    assert!(matches!(anywhere, Err(LoginRefused::TooMany { .. })), "{anywhere:?}");
+    for home in ["192.0.2.1", "203.0.113.1"] {
+        people.login_from("ann", RIGHT, home).await.unwrap();
+    }
+    people.database.clock.advance(DAY);
+    people.login_from("ann", RIGHT, "203.0.113.2").await.unwrap();
+    println!("failed attempts of strangers at one name until it is closed to them for a day: {failed}");
+    assert_eq!(failed, 18);
+}
+
+#[actix_web::test]
+async fn failures_at_an_account_leave_few_rows_in_the_audit_log_and_those_at_no_account_none() {
+    let people = People::new(SMALL, 64).await;
+    let ann = people.registered("ann").await;
+    let fail = async |name: &str, address: &str| {
+        for _ in 0..60 {
+            match people.login_from(name, OTHER, address).await {
+                Err(LoginRefused::TooMany { retry_after }) if retry_after > DAY / 2 => break,
+                Err(LoginRefused::TooMany { retry_after }) => people.database.clock.advance(retry_after),
+                other => drop(refused_for(other)),
+            }
+        }
+    };
     people.login_from("ann", RIGHT, "192.0.2.1").await.unwrap();
-    people.login_from("ann", RIGHT, "198.51.100.7").await.unwrap();
-    println!("failed attempts of a stranger at one name until the end: {failed}");
+    for address in ["198.51.100.7", "192.0.2.1"] {
+        fail("ann", address).await;
+        fail("nobody", address).await;
+    }
+    let rows = eventually(async || {
+        let rows = people
+            .database
+            .sql(
+                "SELECT act || ' ' || origin || ' ' || actor_kind || ' ' || subject || ' ' || detail FROM audit_log \
+                 WHERE act LIKE 'users.login%' ORDER BY act, origin",
+            )
+            .await;
+        (rows.len() == 4).then_some(rows)
+    })
+    .await;
+    let row = |act: &str, origin: &str, known: bool| {
+        format!("users.{act} {origin} signet {} {{\"from_known_place\":{known},\"why\":\"wrong_password\"}}", ann.id)
+    };
+    assert_eq!(
+        rows,
+        [
+            row("login_failed", "192.0.2.1", true),
+            row("login_failed", "198.51.100.7", false),
+            row("login_limited", "192.0.2.1", true),
+            row("login_limited", "198.51.100.7", false),
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn registrations_are_limited_and_a_taken_name_costs_as_much_as_a_free_one() {
+    let people = People::new(SMALL, 64).await;
+    let from = "192.0.2.77".parse::<IpAddr>().unwrap();
+    let register = async |name: &str, password: &str| people.accounts.register(name, password, from, &by()).await;
+    // What is no good anyway counts nothing.
+    for _ in 0..REGISTRATIONS * 2 {
+        assert!(matches!(register("eve", "short").await, Err(AccountError::Password(_))));
+        assert!(matches!(register("e v e", RIGHT).await, Err(AccountError::Name(_))));
+    }
+    register("eve", RIGHT).await.unwrap();
+    for _ in 1..REGISTRATIONS {
+        assert!(matches!(register("EVE", RIGHT).await, Err(AccountError::Taken(_))));
+    }
+    // From then on nothing is told, be it taken or free.
+    for name in ["eve", "free"] {
+        let refused = register(name, RIGHT).await;
+        let ten_minutes = Duration::from_secs(600);
+        assert!(
+            matches!(refused, Err(AccountError::TooManyRegistrations { retry_after }) if retry_after == ten_minutes),
+            "{refused:?}"
+        );
+    }
+    people.database.clock.advance(Duration::from_secs(600));
+    register("free", RIGHT).await.unwrap();
+    assert_eq!(people.database.count("users").await, 2);
 }
 
 #[actix_web::test]
@@ -217,7 +315,7 @@ async fn a_storm_of_logins_is_turned_away_and_held_against_nobody() {
     }
     let storm = crate::store::at_once((0..60).map(|place| {
         let (accounts, name) = (people.accounts.clone(), names[place % names.len()].clone());
-        async move { accounts.authenticate(&name, RIGHT, "192.0.2.1".parse().unwrap()).await }
+        async move { accounts.authenticate(&name, RIGHT, "192.0.2.1".parse().unwrap(), &by()).await }
     }))
     .await;
     let (mut busy, mut in_time) = (0, 0);
@@ -233,7 +331,13 @@ async fn a_storm_of_logins_is_turned_away_and_held_against_nobody() {
     }
     println!("storm of 60 on two threads and a queue of 4: {in_time} logged in, {busy} told to come again");
     assert!(in_time >= 6 && busy >= 1);
-    assert_eq!(people.database.sql("SELECT CAST(MAX(weight + owner_weight) AS TEXT) FROM login_attempts").await, ["0"]);
+    assert_eq!(
+        people
+            .database
+            .sql("SELECT CAST(MAX(weight + owner_weight) AS TEXT) FROM login_attempts WHERE kind NOT LIKE 'regist%'")
+            .await,
+        ["0"]
+    );
 }
 
 #[actix_web::test]
@@ -264,10 +368,10 @@ async fn a_changed_password_takes_the_current_one_and_voids_every_link() {
     assert!(matches!(change(RIGHT, RIGHT).await, Err(AccountError::Password(NotChosen::Unchanged))));
     assert!(matches!(change(RIGHT, "short").await, Err(AccountError::Password(NotChosen::Refused(_)))));
     let changed = change(RIGHT, OTHER).await.unwrap();
-    assert_eq!((changed.user().version, changed.user().password_version), (2, 2));
+    assert_eq!((changed.user().version, changed.user().password_version), (3, 2));
     refused_for(people.login("ann", RIGHT).await);
     people.login("ann", OTHER).await.unwrap();
-    let void = people.accounts.redeem_link(token.expose(), RIGHT, &by()).await;
+    let void = people.accounts.redeem_link(token.expose(), RIGHT, home, &by()).await;
     assert!(matches!(void, Err(AccountError::Link)), "{void:?}");
 }
 
@@ -282,7 +386,8 @@ async fn a_link_sets_a_password_once_within_its_time_and_opens_a_door_that_stran
         refused_for(people.login("ann", OTHER).await);
     }
     assert!(matches!(people.login("ann", RIGHT).await, Err(LoginRefused::TooMany { .. })));
-    let redeem = async |token: &str, new: &str| people.accounts.redeem_link(token, new, &by()).await;
+    let from = "192.0.2.200".parse().unwrap();
+    let redeem = async |token: &str, new: &str| people.accounts.redeem_link(token, new, from, &by()).await;
     for wrong in ["", "spl_", former.expose(), &token.expose()[..46], &token.expose().to_uppercase()] {
         assert!(matches!(redeem(wrong, RIGHT).await, Err(AccountError::Link)), "{wrong}");
     }
@@ -292,6 +397,11 @@ async fn a_link_sets_a_password_once_within_its_time_and_opens_a_door_that_stran
     assert!(user.password.is_some_and(|password| !password.must_change));
     assert!(matches!(redeem(token.expose(), OTHER).await, Err(AccountError::Link)));
     people.login("ann", RIGHT).await.unwrap();
+    // Where the link was used its owner is known: however many strangers fail now, there they are heard.
+    for last in 1..=40 {
+        let _ = people.login_from("ann", OTHER, &format!("198.51.100.{last}")).await;
+    }
+    people.login_from("ann", RIGHT, "192.0.2.200").await.unwrap();
     let late = issue().await;
     people.database.clock.advance(DAY);
     assert!(matches!(redeem(late.expose(), OTHER).await, Err(AccountError::Link)));
@@ -370,9 +480,10 @@ async fn what_describes_a_person_is_in_no_row_of_the_audit_log() {
 async fn names_that_are_taken_are_refused_and_leave_nothing() {
     let people = People::new(SMALL, 64).await;
     people.registered("ann").await;
-    for (name, email) in [("ANN", "x@example.com"), ("bob", "ANN@example.com")] {
-        let taken = people.accounts.register(name, Some(email), RIGHT, &by()).await;
-        assert!(matches!(taken, Err(AccountError::Taken(_))), "{taken:?}");
-    }
+    let taken = people.register("ANN", RIGHT).await;
+    assert!(matches!(taken, Err(AccountError::Taken(_))), "{taken:?}");
+    let described = UserMetadata { email: Some("ANN@example.com".to_owned()), ..metadata("bob") };
+    let taken = people.administer(async |a, request| a.create(request, &described, None).await).await;
+    assert!(matches!(taken, Err(UserAdministrationError::EmailTaken)), "{taken:?}");
     assert_eq!(people.database.count("users").await, 1);
 }

@@ -45,7 +45,7 @@ async fn by_link(call: &Call<'_>, link: &str, new: &str) -> Result<Answer, Probl
     let accounts = &call.auth.accounts;
     let (_, owner) = accounts.link_owner(link).await.map_err(Denied::Account)?;
     let by = call.by(&owner.id.to_string());
-    let user = accounts.redeem_link(link, new, &by).await.map_err(Denied::Account)?;
+    let user = accounts.redeem_link(link, new, call.counted_address(), &by).await.map_err(Denied::Account)?;
     let sessions = &call.http.services.sessions;
     sessions.end_all_of(*user.id.as_uuid(), None, EndReason::Password, &by).await?;
     Ok(no_content())
@@ -53,7 +53,7 @@ async fn by_link(call: &Call<'_>, link: &str, new: &str) -> Result<Answer, Probl
 
 async fn by_name(call: &Call<'_>, username: &str, current: &str, new: &str) -> Result<Answer, Problem> {
     let (accounts, address) = (&call.auth.accounts, call.counted_address());
-    let known = accounts.authenticate(username, current, address).await.map_err(|refused| {
+    let known = accounts.authenticate(username, current, address, &call.seen()).await.map_err(|refused| {
         call.http.meter.login(outcome(&refused));
         Denied::Login(refused)
     })?;

@@ -135,9 +135,6 @@ pub struct Register {
     pub username: String,
     /// Its password.
     pub password: Typed,
-    /// An e-mail address.
-    #[serde(default)]
-    pub email: Option<String>,
     /// The client; the one called `login` when absent, which an operator registers.
     #[serde(default)]
     pub client_id: Option<String>,

@@ -1,14 +1,17 @@
 //! `POST /auth/login`: a password for a session.
 //!
 //! Guarantees: what can be refused without the password is refused before it; an unknown user, a wrong password and a
-//! disabled account are answered alike; the refresh token is in the cookie or in the body, never in both.
+//! disabled account are answered alike; the refresh token is in the cookie or in the body, never in both; nobody is given
+//! the tokens of a session whose beginning is not in the audit log.
 
 use std::sync::Arc;
 
 use actix_web::http::header::SET_COOKIE;
+use serde_json::json;
 
 use super::bodies::{DeliveryName, LogIn, LoggedIn};
 use super::{Call, client, cookie, device, origin};
+use crate::audit::Act;
 use crate::clients::{Client, Resource, ScopeSet};
 use crate::grants;
 use crate::http::answer::Answer;
@@ -33,7 +36,7 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
         grants::chosen(services, client, asked.audience.as_deref(), asked.scope.as_deref()).map_err(Denied::Grant)?;
     services.minter.check(call.now()).map_err(|error| Problem::Unavailable(error.to_string().into()))?;
     let address = call.counted_address();
-    let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), address).await;
+    let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), address, &call.seen()).await;
     let user = user.map_err(|refused| {
         call.http.meter.login(outcome(&refused));
         Denied::Login(refused)
@@ -99,10 +102,20 @@ pub(super) async fn begin(
         device: device::label(&call.head.headers),
         address: call.address.map(AddressPrefix::of),
     };
-    call.http.services.sessions.begin(beginning, user.at()).await.map_err(|error| match error {
+    let sessions = &call.http.services.sessions;
+    let (session, token) = sessions.begin(beginning, user.at()).await.map_err(|error| match error {
         SessionError::Store(error) => error.into(),
         SessionError::NoKey => Problem::Unavailable("there is no key to make a refresh token with".into()),
-    })
+    })?;
+    let person = user.user().id.to_string();
+    let detail = json!({"user": &person, "client": client.id.as_str()});
+    let entry = call.by(&person).entry(Act::SessionsBegin, session.id.to_string(), detail);
+    if let Err(error) = call.auth.audit.record(&entry).await {
+        // Nobody has a token of it.
+        sessions.discard(session.id).await;
+        return Err(Problem::Unavailable(format!("the session can't be entered in the audit log: {error}").into()));
+    }
+    Ok((session, token))
 }
 
 /// The answer with an access token of the session for all that this was given, and `refresh` in its body or its cookie.

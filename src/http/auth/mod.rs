@@ -18,6 +18,7 @@ mod registration;
 mod sessions;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::dev::RequestHead;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,7 @@ use super::answer::Answer;
 use super::body::RequestBody;
 use super::document;
 use super::error::Problem;
-use crate::audit::By;
+use crate::audit::{AuditLog, By};
 use crate::ports::Timestamp;
 use crate::users::Accounts;
 
@@ -49,6 +50,8 @@ pub struct Auth {
     pub person: PersonGuard,
     /// Whether anybody may make an account.
     pub registration: bool,
+    /// Where the beginnings of sessions are entered.
+    pub audit: Arc<dyn AuditLog>,
 }
 
 impl Auth {
@@ -99,6 +102,11 @@ impl Call<'_> {
     /// For the audit log: the person `user`, by this request.
     fn by(&self, user: &str) -> By {
         By::user(user, self.told_address(), self.request_id.as_str())
+    }
+
+    /// For the audit log: Signet itself, which saw somebody fail to show who they are in this request.
+    fn seen(&self) -> By {
+        By { request_id: Some(self.request_id.clone()), ..By::signet(self.told_address()) }
     }
 
     /// For the audit log: the client `id`, for somebody who has no account yet.

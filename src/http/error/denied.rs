@@ -158,6 +158,10 @@ fn account(error: &AccountError) -> Told {
             Told::new("invalid_name", StatusCode::BAD_REQUEST, "that can't be what an account is called")
         }
         AccountError::Taken(_) => Told::new("name_taken", StatusCode::CONFLICT, "another account is called so"),
+        AccountError::TooManyRegistrations { retry_after } => {
+            let words = "too many accounts were asked for: wait, and try again";
+            after(Told::new("too_many_registrations", StatusCode::TOO_MANY_REQUESTS, words), *retry_after)
+        }
         AccountError::Raced => {
             Told::new("changed_meanwhile", StatusCode::CONFLICT, "the account was changed meanwhile")
         }

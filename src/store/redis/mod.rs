@@ -1,4 +1,4 @@
-//! Redis: sessions and what else lives for a while and must be the same for every replica. [`docs/redis.md`][paper] is the
+//! Redis: sessions, attempts to log in, and what else lives for a while and must be the same for every replica. [`docs/redis.md`][paper] is the
 //! layout, a versioned public interface.
 //!
 //! Guarantees: every command is answered or fails within `timeout`; while Redis is away commands fail at once, and it is
@@ -8,6 +8,7 @@
 //!
 //! [paper]: https://github.com/signet/signet/blob/main/docs/redis.md
 
+mod attempts;
 mod checks;
 mod cluster;
 mod connect;
@@ -221,6 +222,11 @@ impl RedisStore {
             self.inner.unreplicated.fetch_add(1, Ordering::Relaxed);
         }
         Ok(answer)
+    }
+
+    /// What a script is to take for the time of Redis.
+    fn held(&self) -> Vec<u8> {
+        self.inner.clock.held().map(|now| now.millis().to_string().into_bytes()).unwrap_or_default()
     }
 
     /// Sends to the server that has `key`.

@@ -1,27 +1,32 @@
 //! Failed attempts to log in, counted for all replicas together.
 //!
 //! Rows are locked in one order (names ascending, then the address prefix, then all together), and each act locks what it
-//! reads before it decides: of attempts that race each sees the one before.
+//! reads before it decides: of attempts that race each sees the one before. Registrations have rows of their own.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{SqlStore, in_write, now_inside, store_error};
 use crate::ports::{StoreError, Timestamp};
 use crate::users::attempts::{
-    Admission, Attempt, AttemptStore, Counted, Limits, NameRecord, Prefix, Standing, Tally, decide, take_back,
+    Admission, Attempt, AttemptStore, Counted, Limits, NameRecord, Prefix, RegistrationLimits, Standing, Tally, decide,
+    decide_registration, take_back, take_back_of_address,
 };
 
 const NAME: &str = "name";
 const PREFIX: &str = "prefix";
 const ALL: &str = "all";
+const REGISTERING: &str = "registering";
+const REGISTERED: &str = "registered";
 
 /// Reads a row and locks it, be it there or not.
-const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, touched_at) \
-    VALUES ($1, $2, 0, 0, 0, 0, '[]', $3) ON CONFLICT (key) DO UPDATE SET touched_at = $3 \
-    RETURNING weight, last_at, owner_weight, owner_last_at, places";
+const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, pairs, touched_at) \
+    VALUES ($1, $2, 0, 0, 0, 0, '[]', '[]', $3) ON CONFLICT (key) DO UPDATE SET touched_at = $3 \
+    RETURNING weight, last_at, owner_weight, owner_last_at, places, pairs";
 const STORE: &str = "UPDATE login_attempts SET weight = $2, last_at = $3, owner_weight = $4, owner_last_at = $5, \
-    places = $6 WHERE key = $1";
-const CLEAR: &str = "UPDATE login_attempts SET weight = 0, owner_weight = 0 WHERE key = $1";
+    places = $6, pairs = $7 WHERE key = $1";
+const CLEAR: &str = "UPDATE login_attempts SET weight = 0, last_at = 0, owner_weight = 0, owner_last_at = 0, pairs = '[]' WHERE key = $1";
 
 #[derive(sqlx::FromRow)]
 struct AttemptRow {
@@ -30,6 +35,7 @@ struct AttemptRow {
     owner_weight: i64,
     owner_last_at: i64,
     places: String,
+    pairs: String,
 }
 
 impl AttemptRow {
@@ -37,10 +43,13 @@ impl AttemptRow {
         // What can't be read is forgotten: it decides about waits alone.
         let places: Vec<(u64, i64)> = serde_json::from_str(&self.places).unwrap_or_default();
         let place = |(bits, seen)| (Prefix::from_bits(bits), Timestamp::from_millis(seen));
+        let pairs: Vec<(u64, i64, i64)> = serde_json::from_str(&self.pairs).unwrap_or_default();
+        let pair = |(bits, weight, last_at)| (Prefix::from_bits(bits), tally(weight, last_at));
         NameRecord {
             strangers: tally(self.weight, self.last_at),
             owner: tally(self.owner_weight, self.owner_last_at),
             places: places.into_iter().map(place).collect(),
+            pairs: pairs.into_iter().map(pair).collect(),
         }
     }
 }
@@ -49,12 +58,14 @@ fn tally(weight: i64, last_at: i64) -> Tally {
     Tally { weight: u32::try_from(weight).unwrap_or_default(), last_at: Timestamp::from_millis(last_at) }
 }
 
-fn prefix_key(prefix: Prefix) -> Vec<u8> {
-    [b"p".as_slice(), &prefix.to_bits().to_be_bytes()].concat()
+/// The keys of a prefix and of all, for logins.
+fn address_keys(prefix: Prefix) -> [Vec<u8>; 2] {
+    [[b"p".as_slice(), &prefix.to_bits().to_be_bytes()].concat(), b"a".to_vec()]
 }
 
-fn all_key() -> Vec<u8> {
-    b"a".to_vec()
+/// The same for registrations.
+fn registration_keys(prefix: Prefix) -> [Vec<u8>; 2] {
+    [[b"r".as_slice(), &prefix.to_bits().to_be_bytes()].concat(), b"R".to_vec()]
 }
 
 /// Reads and locks the record of `$key`.
@@ -76,7 +87,11 @@ macro_rules! stored {
     ($tx:ident, $key:expr, $record:expr) => {{
         let record: &NameRecord = $record;
         let places = record.places.iter().map(|(prefix, seen)| (prefix.to_bits(), seen.millis())).collect::<Vec<_>>();
-        let places = serde_json::to_string(&places).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let pairs = record.pairs.iter().map(|(prefix, pair)| (prefix.to_bits(), pair.weight, pair.last_at.millis()));
+        let pairs = pairs.collect::<Vec<_>>();
+        let text = |error: serde_json::Error| StoreError::Refused(error.to_string());
+        let places = serde_json::to_string(&places).map_err(text)?;
+        let pairs = serde_json::to_string(&pairs).map_err(text)?;
         sqlx::query(STORE)
             .bind($key)
             .bind(i64::from(record.strangers.weight))
@@ -84,9 +99,21 @@ macro_rules! stored {
             .bind(i64::from(record.owner.weight))
             .bind(record.owner.last_at.millis())
             .bind(places)
+            .bind(pairs)
             .execute(&mut *$tx)
             .await
             .map_err(store_error)?;
+    }};
+}
+
+/// Takes one back of a prefix and of all, whose rows are not locked yet.
+macro_rules! taken_back {
+    ($tx:ident, ($prefix_key:expr, $prefix_kind:expr), ($all_key:expr, $all_kind:expr), $now:expr) => {{
+        let mut prefix = locked!($tx, $prefix_key, $prefix_kind, $now).strangers;
+        let mut all = locked!($tx, $all_key, $all_kind, $now).strangers;
+        take_back_of_address(&mut prefix, &mut all);
+        stored!($tx, $prefix_key, &alone(prefix));
+        stored!($tx, $all_key, &alone(all));
     }};
 }
 
@@ -98,7 +125,7 @@ fn alone(tally: Tally) -> NameRecord {
 #[async_trait]
 impl AttemptStore for SqlStore {
     async fn admit(&self, attempt: &Attempt, limits: &Limits) -> Result<Admission, StoreError> {
-        let (name_key, prefix_key, all_key) = (attempt.name.to_vec(), prefix_key(attempt.prefix), all_key());
+        let (name_key, [prefix_key, all_key]) = (attempt.name.to_vec(), address_keys(attempt.prefix));
         self.bounded(async {
             let admission = in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
@@ -110,7 +137,7 @@ impl AttemptStore for SqlStore {
                     standing.all = locked!(tx, &all_key, ALL, now).strangers;
                 }
                 let admission = decide(&mut standing, attempt.prefix, limits, now);
-                if !matches!(admission, Admission::Admitted(_)) {
+                if matches!(admission, Admission::Wait(_)) {
                     // Nothing was counted, and nothing is stored.
                     return Ok(admission);
                 }
@@ -126,11 +153,11 @@ impl AttemptStore for SqlStore {
         .await
     }
 
-    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Counted) -> Result<(), StoreError> {
+    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Option<Counted>) -> Result<(), StoreError> {
         let mut names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
         names.sort_unstable();
         names.dedup();
-        let (prefix_key, all_key) = (prefix_key(prefix), all_key());
+        let [prefix_key, all_key] = address_keys(prefix);
         self.bounded(async {
             in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
@@ -139,13 +166,8 @@ impl AttemptStore for SqlStore {
                     record.succeeded(prefix, now);
                     stored!(tx, name, &record);
                 }
-                if counted == Counted::AsStranger {
-                    let prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
-                    let all = locked!(tx, &all_key, ALL, now).strangers;
-                    let mut standing = Standing { prefix, all, ..Standing::default() };
-                    take_back(&mut standing, counted);
-                    stored!(tx, &prefix_key, &alone(standing.prefix));
-                    stored!(tx, &all_key, &alone(standing.all));
+                if counted == Some(Counted::AsStranger) {
+                    taken_back!(tx, (&prefix_key, PREFIX), (&all_key, ALL), now);
                 }
             });
             Ok(())
@@ -154,7 +176,7 @@ impl AttemptStore for SqlStore {
     }
 
     async fn not_made(&self, attempt: &Attempt, counted: Counted) -> Result<(), StoreError> {
-        let (name_key, prefix_key, all_key) = (attempt.name.to_vec(), prefix_key(attempt.prefix), all_key());
+        let (name_key, [prefix_key, all_key]) = (attempt.name.to_vec(), address_keys(attempt.prefix));
         self.bounded(async {
             in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
@@ -164,7 +186,7 @@ impl AttemptStore for SqlStore {
                     standing.prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
                     standing.all = locked!(tx, &all_key, ALL, now).strangers;
                 }
-                take_back(&mut standing, counted);
+                take_back(&mut standing, attempt.prefix, counted);
                 stored!(tx, &name_key, &standing.name);
                 if counted == Counted::AsStranger {
                     stored!(tx, &prefix_key, &alone(standing.prefix));
@@ -184,6 +206,40 @@ impl AttemptStore for SqlStore {
                 for name in &names {
                     sqlx::query(CLEAR).bind(name).execute(&mut *tx).await.map_err(store_error)?;
                 }
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn admit_registration(
+        &self,
+        prefix: Prefix,
+        limits: &RegistrationLimits,
+    ) -> Result<Option<Duration>, StoreError> {
+        let [prefix_key, all_key] = registration_keys(prefix);
+        self.bounded(async {
+            in_write!(self, |tx| {
+                let now = now_inside!(self, tx);
+                let mut prefix = locked!(tx, &prefix_key, REGISTERING, now).strangers;
+                let mut all = locked!(tx, &all_key, REGISTERED, now).strangers;
+                if let Err(wait) = decide_registration(&mut prefix, &mut all, limits, now) {
+                    return Ok(Some(wait));
+                }
+                stored!(tx, &prefix_key, &alone(prefix));
+                stored!(tx, &all_key, &alone(all));
+            });
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn registration_not_made(&self, prefix: Prefix) -> Result<(), StoreError> {
+        let [prefix_key, all_key] = registration_keys(prefix);
+        self.bounded(async {
+            in_write!(self, |tx| {
+                let now = now_inside!(self, tx);
+                taken_back!(tx, (&prefix_key, REGISTERING), (&all_key, REGISTERED), now);
             });
             Ok(())
         })

@@ -246,4 +246,8 @@ impl AuditLog for SqlStore {
         })
         .await
     }
+
+    async fn record(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.append(entry).await
+    }
 }

@@ -5,6 +5,7 @@
 //! no more.
 
 mod families;
+mod hashing;
 mod process;
 mod requests;
 mod state;
@@ -16,6 +17,7 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use signet_verify::Algorithm;
 
 use self::families::Families;
+pub use self::hashing::HashMetrics;
 use self::requests::Requests;
 pub use self::state::{Connections, Observation, Observed, StoreState};
 use self::tokens::Tokens;
@@ -34,11 +36,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet; what is not counted is asked of `observed` at each scrape.
+    /// Nothing counted yet but for `hashing`; what is not counted is asked of `observed` at each scrape.
     ///
     /// # Errors
     /// Never in a sound build: when two metrics have the same name, or one that Prometheus does not know.
-    pub fn new(observed: Arc<dyn Observed>, started_at: Timestamp) -> Result<Self, TelemetryError> {
+    pub fn new(
+        observed: Arc<dyn Observed>,
+        hashing: &HashMetrics,
+        started_at: Timestamp,
+    ) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let build = IntGaugeVec::new(
             Opts::new("signet_build_info", "Always 1; the label tells the version that runs."),
@@ -46,6 +52,7 @@ impl Metrics {
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
+        hashing.register(&registry)?;
         let (requests, tokens) = (Requests::new(&registry)?, Tokens::new(&registry)?);
         Ok(Self { registry, requests, tokens, observed, started_at })
     }

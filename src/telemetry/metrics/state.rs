@@ -63,6 +63,10 @@ pub struct StoreState {
     pub clock_ahead: Option<i64>,
     /// The last row of its audit log, as far as this replica knows.
     pub audit_head: Option<Head>,
+    /// What the last look at it took, answered or not.
+    pub probe: Duration,
+    /// How often a look at it had no answer.
+    pub failures: u64,
     /// Its connections.
     pub connections: Connections,
 }
@@ -202,6 +206,16 @@ fn store(families: &mut Families, store: &StoreState) {
         "signet_store_reachable",
         "Whether the database answered (1) or not (0) when it was last asked, which is each second.",
         bit(store.reachable),
+    );
+    families.gauge(
+        "signet_store_probe_seconds",
+        "What the last look at the database took, which is made each second.",
+        store.probe.as_secs_f64(),
+    );
+    families.counter(
+        "signet_store_failures_total",
+        "Looks at the database that failed or had no answer in time.",
+        store.failures as f64,
     );
     families.gauge(
         "signet_store_followed_change",

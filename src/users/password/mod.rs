@@ -24,7 +24,7 @@ use crate::secret::SecretText;
 pub use cost::Argon2Cost;
 pub use hasher::{Hasher, Pepper, PepperError, Peppers, Verdict};
 pub use policy::{PasswordPolicy, PasswordRefused};
-pub use pool::{HashMeter, HashPool, NotHashed, PoolLimits};
+pub use pool::{HashMeter, HashPool, NotHashed, PoolLimits, TurnedAway};
 pub use stored::{StoredPassword, StoredPasswordError};
 
 /// The most bytes of a password, normalised and encoded as UTF-8.

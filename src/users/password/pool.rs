@@ -58,8 +58,17 @@ pub trait HashMeter: Send + Sync {
     /// One is done, and took this long.
     fn done(&self, took: Duration);
 
-    /// One was turned away, at the door or at the deadline.
-    fn turned_away(&self);
+    /// One was turned away.
+    fn turned_away(&self, why: TurnedAway);
+}
+
+/// Why something was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// So many waited already as may.
+    QueueFull,
+    /// It had waited for as long as it may.
+    Deadline,
 }
 
 /// Counts nothing.
@@ -67,7 +76,7 @@ impl HashMeter for () {
     fn waiting(&self, _: usize) {}
     fn begun(&self, _: Duration) {}
     fn done(&self, _: Duration) {}
-    fn turned_away(&self) {}
+    fn turned_away(&self, _: TurnedAway) {}
 }
 
 /// Does the work and answers its caller.
@@ -137,7 +146,7 @@ impl HashPool {
         match tokio::time::timeout(self.shared.limits.deadline, &mut answered).await {
             Ok(done) => done.map_err(|_| NotHashed::Gone),
             Err(_) if place.leave() => {
-                self.shared.meter.turned_away();
+                self.shared.meter.turned_away(TurnedAway::Deadline);
                 Err(self.shared.busy())
             }
             // Begun in time: it ends soon.
@@ -207,7 +216,7 @@ impl Shared {
         }
         if queue.jobs.len() >= self.limits.queue {
             drop(queue);
-            self.meter.turned_away();
+            self.meter.turned_away(TurnedAway::QueueFull);
             return Err(self.busy());
         }
         queue.last += 1;
@@ -274,7 +283,7 @@ mod tests {
 
         fn done(&self, _: Duration) {}
 
-        fn turned_away(&self) {
+        fn turned_away(&self, _: TurnedAway) {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -331,9 +331,11 @@ async fn the_keys_on_paper_are_those_that_are_there() {
     for number in 0..20 {
         assert_eq!(store.insert(&session(number, SystemClock.now())).await.unwrap(), Insert::Inserted);
     }
+    super::attempts::of_every_kind(&store).await;
     let pattern = |row: &str| {
         let key = row.split('`').nth(1).unwrap().replace("signet", &namespace);
         let shape: String = key.replace("SID", &"?".repeat(22)).replace("BUCKET", "????");
+        let shape = shape.replace("NAME", &"?".repeat(22)).replace("PREFIX", &"?".repeat(11));
         (shape, row.split('|').nth(2).unwrap().trim().to_owned())
     };
     let rows: Vec<_> = PAPER
@@ -341,7 +343,7 @@ async fn the_keys_on_paper_are_those_that_are_there() {
         .filter(|line| line.starts_with("| `{signet") || line.starts_with("| `signet:"))
         .map(pattern)
         .collect();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 9);
     let mut unknown: Vec<String> = redis.ask(&["KEYS", "*"]).lines().map(str::to_owned).collect();
     for (shape, kind) in &rows {
         let found = redis.ask(&["KEYS", &shape.replace('{', "[{]").replace('}', "[}]")]);
@@ -382,6 +384,7 @@ async fn the_users_on_paper_may_do_what_they_need_and_no_more() {
     assert_eq!(store.list_by_user(Uuid::nil(), None, 10).await.unwrap().sessions.len(), 5);
     assert!(store.list_by_client(&all[0].client, None, 10).await.unwrap().next.is_some());
     assert!(store.end(all[0].id).await.unwrap());
+    super::attempts::of_every_kind(&store).await;
     let denied = redis.ask(&["ACL", "LOG"]);
     assert!(denied.is_empty() || denied.contains("config|get") && !denied.contains("reason\nkey"), "{denied}");
     // Nothing of another namespace.

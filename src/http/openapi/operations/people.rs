@@ -76,7 +76,7 @@ pub(super) fn described(operation: AuthOperation) -> Described {
         AuthOperation::Register => act(
             "register",
             "Make an account",
-            "Where `auth.registration` lets anybody.",
+            "Where `auth.registration` lets anybody, within limits. An e-mail address is not taken.",
             "Register",
             OF_A_PASSWORD,
             Success { status: 201, description: "It is made.", content: Some((JSON, "RegisteredUser")), tagged: false },

@@ -154,11 +154,6 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
-    /// What a script is to take for the time of Redis.
-    fn held(&self) -> Vec<u8> {
-        self.inner.clock.held().map(|now| number(now.millis())).unwrap_or_default()
-    }
-
     async fn find(&self, id: SessionId) -> Result<Found, Failure> {
         let key = self.inner.options.namespace.session_key(id);
         let answer = self.run(&LOAD, &[key], &[self.held()]).await?;

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
 use uuid::Uuid;
 
 use self::clearing::Waiting;
@@ -173,6 +174,14 @@ impl Sessions {
         match self.store.insert(&session).await? {
             Insert::Inserted => Ok((session, text)),
             Insert::Exists => Err(StoreError::Refused(format!("session {} is there already", session.id)).into()),
+        }
+    }
+
+    /// Forgets a session that was begun and of which nobody was given a token. Where that fails, it lies there until it
+    /// expires, of no use to anybody.
+    pub async fn discard(&self, id: SessionId) {
+        if let Err(error) = self.store.end(id).await {
+            warn!(%error, session = %id, "a session that nobody has a token of could not be removed");
         }
     }
 
