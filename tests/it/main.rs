@@ -8,6 +8,7 @@ mod announcements;
 mod app;
 mod assertion;
 mod auth;
+mod claims;
 mod cli;
 mod deployment;
 mod described;

@@ -1,13 +1,17 @@
 //! Accounts, one row each, with how their names look and the links to choose a password.
 //!
 //! Every change takes its place in the audit log first, whose lock orders changes: so whether a name is free is asked and
-//! used in one state of the database.
+//! used in one state of the database. What changes an account that there was takes its number in the change feed before
+//! that; a new one is known to nobody.
 
 use async_trait::async_trait;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{SqlStore, append_audit, check_text, in_write, on_pool, read_each, read_rows, store_error};
+use super::changes::USER;
+use super::{
+    SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error,
+};
 use crate::audit::Entry;
 use crate::clients::Removal;
 use crate::ports::{StoreError, Timestamp};
@@ -255,6 +259,7 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, USER, &columns.id);
                 let row = append_audit!(tx, self, now, entry);
                 let stored: Option<(i64,)> =
                     sqlx::query_as(VERSION).bind(&columns.id).fetch_optional(&mut *tx).await.map_err(store_error)?;
@@ -290,6 +295,7 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, id) = (self.now().await?, id.to_string());
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, USER, &id);
                 let row = append_audit!(tx, self, now, entry);
                 let stored: Option<(i64,)> =
                     sqlx::query_as(VERSION).bind(&id).fetch_optional(&mut *tx).await.map_err(store_error)?;
@@ -357,6 +363,7 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, USER, &columns.id);
                 let row = append_audit!(tx, self, now, entry);
                 let used = sqlx::query(USE_LINK).bind(digest.as_bytes().as_slice()).bind(&columns.id);
                 if used.execute(&mut *tx).await.map_err(store_error)?.rows_affected() == 0 {
