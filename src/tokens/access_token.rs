@@ -6,8 +6,8 @@ use std::time::Duration;
 use signet_verify::{Algorithm, jws};
 use uuid::Uuid;
 
-use super::{json, profile};
 use super::session::{Amr, Session, SessionId};
+use super::{json, profile};
 use crate::clients::{Client, Resource};
 use crate::issuer::Issuer;
 use crate::keys::{KeyRing, NotSigning, SigningError};

@@ -320,7 +320,9 @@ pub enum UserError {
     #[error("the attributes of an account have at most {MAX_ATTRIBUTES} bytes as JSON")]
     AttributesTooLarge,
     /// Roles and attributes together are too large for a token.
-    #[error("the roles and attributes of an account have at most {MAX_CLAIMS} bytes together as JSON: tokens bear them")]
+    #[error(
+        "the roles and attributes of an account have at most {MAX_CLAIMS} bytes together as JSON: tokens bear them"
+    )]
     ClaimsTooLarge,
 }
 

@@ -228,8 +228,7 @@ async fn while_the_database_is_away_only_tokens_that_tell_of_somebody_unknown_wa
     let (redis, cluster) = (Redis::start(&[]), Postgres::shared());
     let proxy = Proxy::before(&cluster.database());
     let installation = Installation::new().with("DATABASE__URL", &proxy.url);
-    let house =
-        House::over(installation.with("REDIS__URL", &redis.url()).with("REDIS__NAMESPACE", &namespace())).await;
+    let house = House::over(installation.with("REDIS__URL", &redis.url()).with("REDIS__NAMESPACE", &namespace())).await;
     done(&house.resource(BILLING, &["roles"]).await);
     house.client(json!({BILLING: "bills:read", ORDERS: "orders:read"})).await;
     for (name, role) in [("ann", "lead"), ("bob", "clerk")] {

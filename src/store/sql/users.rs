@@ -9,9 +9,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::changes::USER;
-use super::{
-    SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error,
-};
+use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, read_rows, store_error};
 use crate::audit::Entry;
 use crate::clients::Removal;
 use crate::ports::{StoreError, Timestamp};

@@ -171,7 +171,8 @@ fn what_is_said_of_a_person_is_read_by_its_type_or_is_an_error() {
     assert_eq!((none.roles(), none.has_role("")), (Ok(vec![]), false));
     assert_eq!((none.preferred_username(), none.email(), none.attribute("a")), (Ok(None), Ok(None), Ok(None)));
     // Nothing is converted: what is no list of strings allows nothing, not even what of it is a string.
-    for wrong in [json!("lead"), json!({"lead": true}), json!(["lead", 1]), json!([["lead"]]), json!(null), json!(true)] {
+    for wrong in [json!("lead"), json!({"lead": true}), json!(["lead", 1]), json!([["lead"]]), json!(null), json!(true)]
+    {
         let token = read("roles", wrong.clone());
         assert_eq!(token.roles(), Err(VerifyError::BadClaim("roles")), "{wrong}");
         assert!(!token.has_role("lead"), "{wrong}");
