@@ -25,7 +25,7 @@ const MAX_SCOPES: usize = 200;
 const MAX_SCOPE_TEXT: usize = 4096;
 /// The identifier and all scopes of a resource that asks for claims, together, in bytes: beside the claims of one person,
 /// which are bounded where the account is described, that leaves a token of less than 4 kB.
-const MAX_TEXT_WITH_CLAIMS: usize = 640;
+const MAX_TEXT_WITH_CLAIMS: usize = 512;
 
 /// The name of a resource: an absolute URI without fragment, compared as an exact string
 /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), or the reserved admin resource, which is kept as
@@ -284,8 +284,8 @@ mod tests {
             Resource { claims, ..new }.check(Duration::from_secs(1), &[])
         };
         assert_eq!(checked(&[], 4096), Ok(()));
-        assert_eq!(checked(&["roles"], 640 - 19), Ok(()));
-        assert_eq!(checked(&["roles"], 640 - 18), Err(ResourceError::TooLargeWithClaims));
+        assert_eq!(checked(&["roles"], 512 - 19), Ok(()));
+        assert_eq!(checked(&["roles"], 512 - 18), Err(ResourceError::TooLargeWithClaims));
         assert!(Resource::admin().claims.is_empty() && Resource::admin().asks_for_people());
     }
 }

@@ -67,7 +67,8 @@ async fn a_person_may_what_their_roles_allow_at_that_moment(backend: Backend) {
     assert_problem(&refused, 403, "insufficient_scope");
     assert_eq!(refused.body["scope"], "clients:write");
     assert_eq!(house.get(&tokens, CLIENTS).await.status, StatusCode::OK);
-    let token = &house.refresh(&tokens["refresh_token"]).await.body["refresh_token"];
+    let next = house.refresh(&tokens["refresh_token"]).await;
+    let token = &next.body["refresh_token"];
     let narrower = async || (house.refresh(token).await.body["scope"] == "clients:read").then_some(());
     eventually(narrower).await;
     house.describe(&eve, described(&["books"])).await;
@@ -173,7 +174,11 @@ async fn a_person_gives_takes_and_resets_no_more_than_they_have() {
         ("POST", format!("{first}/disable"), json!({})),
         ("DELETE", first.clone(), json!(null)),
         // The client that they signed in at may do more than they.
-        ("PUT", format!("{CLIENTS}/login"), json!({"token_endpoint_auth_method": "none", "access": {}})),
+        (
+            "PUT",
+            format!("{CLIENTS}/login"),
+            json!({"token_endpoint_auth_method": "none", "grant_types": ["refresh_token"], "access": {ORDERS: "orders:read"}}),
+        ),
     ] {
         let answer = house.call(&tokens, method, &path, body).await;
         assert_problem(&answer, 403, "beyond_own_power");
