@@ -23,6 +23,7 @@ use crate::store::sql::{Change, Changes, SqlStore};
 use crate::telemetry::{Connections, Round, StoreState, Traces};
 use crate::tokens::session::Sessions;
 use crate::tokens::session::mac::MacKeeper;
+use crate::users::Profiles;
 
 /// How often expired rows are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
@@ -38,6 +39,7 @@ pub(super) struct Kept {
     pub(super) refresh_keys: Arc<MacKeeper>,
     pub(super) directory: Arc<Directory>,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) profiles: Arc<Profiles>,
 }
 
 /// Keeps one replica up to date.
@@ -47,6 +49,7 @@ pub(super) struct Follower {
     refresh_keys: Arc<MacKeeper>,
     directory: Arc<Directory>,
     sessions: Arc<Sessions>,
+    profiles: Arc<Profiles>,
     clock: Arc<dyn Clock>,
     algorithms: Vec<Algorithm>,
     followed: AtomicI64,
@@ -80,13 +83,14 @@ impl Follower {
     ) -> Self {
         let [followed, purged_at, latest] = [head, i64::MIN, i64::MIN].map(AtomicI64::new);
         let [head, clock_ahead] = [head, UNKNOWN].map(AtomicI64::new);
-        let Kept { keeper, refresh_keys, directory, sessions } = kept;
+        let Kept { keeper, refresh_keys, directory, sessions, profiles } = kept;
         Self {
             store,
             keeper,
             refresh_keys,
             directory,
             sessions,
+            profiles,
             clock,
             algorithms,
             followed,
@@ -214,6 +218,7 @@ impl Follower {
             Some(list) if list.is_empty() => self.keeper.ring().confirm(asked_at),
             Some(list) => self.take_up(list).await?,
             None => {
+                self.profiles.forget_all();
                 self.directory.reload().await?;
                 self.sessions.follow().await?;
                 self.refresh_keys.refresh().await?;
@@ -249,8 +254,10 @@ impl Follower {
 
     async fn take_up(&self, changes: &[Change]) -> Result<(), Behind> {
         for change in changes {
-            if let Change::Client(id) = change {
-                self.directory.client_changed(id).await?;
+            match change {
+                Change::Client(id) => self.directory.client_changed(id).await?,
+                Change::User(id) => self.profiles.changed(id),
+                Change::Keys(_) | Change::Resources | Change::Revocations => {}
             }
         }
         if changes.contains(&Change::Resources) {

@@ -34,7 +34,7 @@ use crate::clients::{Administration, AdministrationRules, AssertionRules, Authen
 use crate::config::Settings;
 use crate::grants::Services;
 use crate::http::{
-    AccessLog, Admin, Auth, Description, Guard, Http, Limits, Listener, Metadata, PersonGuard, PublishedKeys,
+    AccessLog, Admin, Auth, Callers, Description, Guard, Http, Limits, Listener, Metadata, PersonGuard, PublishedKeys,
     TrustedProxies,
 };
 use crate::issuer::Issuer;
@@ -366,6 +366,13 @@ fn auth(
     })
 }
 
+/// Who may call the admin API, as the settings have it.
+fn guard(settings: &Settings, issuer: &Issuer, opened: &Opened) -> Guard {
+    let store = Arc::new(opened.store.clone());
+    let callers = Callers { clients: Arc::clone(&store) as _, users: store, sessions: Arc::clone(&opened.sessions) };
+    Guard::new(issuer, Arc::clone(opened.keeper.ring()), callers, settings.clock.max_skew)
+}
+
 fn compose(
     settings: &Settings,
     issuer: &Issuer,
@@ -392,7 +399,7 @@ fn compose(
         traces: traces.clone(),
     };
     let admin = Admin {
-        guard: Guard::new(issuer, Arc::clone(&ring), Arc::new(opened.store.clone()), settings.clock.max_skew),
+        guard: guard(settings, issuer, opened),
         cursors: Arc::clone(&opened.cursors),
         limits: Limits { body: Admin::BODY, body_time: settings.public.header_timeout },
         keeper: Arc::clone(&opened.keeper),
@@ -409,6 +416,7 @@ fn compose(
             directory: Arc::clone(&directory),
             minter,
             sessions: Arc::clone(&opened.sessions),
+            profiles: Arc::clone(&opened.profiles),
         },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),
         admin,

@@ -21,7 +21,7 @@ use crate::store::redis::RedisStore;
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
 use crate::tokens::session::mac::{MacKeeper, MacPolicy};
 use crate::tokens::session::{RefreshPolicy, SessionRules, SessionStore, Sessions};
-use crate::users::AttemptStore;
+use crate::users::{AttemptStore, Profiles};
 
 /// For what an installation is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Opened {
     pub directory: Arc<Directory>,
     /// The sessions of people.
     pub sessions: Arc<Sessions>,
+    /// What is known of people.
+    pub profiles: Arc<Profiles>,
     /// Who it is.
     pub issuer: Issuer,
     /// Where the pages of the admin API's lists go on.
@@ -170,6 +172,7 @@ impl Opened {
         ));
         sessions.follow().await?;
         let clock = Arc::clone(&parts.clock);
+        let profiles = Arc::new(Profiles::new(Arc::clone(&shared) as _));
         let directory = Arc::new(Directory::new(Arc::clone(&shared) as _, shared, issuer.clone(), clock));
         directory.reload_resources().await?;
         directory.reload_origins().await?;
@@ -178,6 +181,7 @@ impl Opened {
             refresh_keys: Arc::clone(&refresh_keys),
             directory: Arc::clone(&directory),
             sessions: Arc::clone(&sessions),
+            profiles: Arc::clone(&profiles),
         };
         let follower = Follower::new(
             store.clone(),
@@ -195,6 +199,7 @@ impl Opened {
             refresh_keys,
             directory,
             sessions,
+            profiles,
             issuer,
             cursors,
             follower,

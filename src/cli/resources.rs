@@ -28,6 +28,7 @@ pub(super) enum Verb {
 Examples:
   signet resources create https://orders.example --name Orders --scope 'orders:read orders:write'
   signet resources create urn:example:reports --scope reports:read --lifetime 10m --algorithm RS256
+  signet resources create https://bills.example --scope bills:read --claim roles --claim attributes.department
   signet resources create urn:example:till --scope till:read --url http://127.0.0.1:8081
 
 The identifier is what tokens bear as `aud`, compared letter by letter: choose the address that the service has for
@@ -66,6 +67,7 @@ Examples:
 Examples:
   signet resources update https://orders.example --scope 'orders:read orders:write orders:refund'
   signet resources update https://orders.example --default-lifetime
+  signet resources update https://orders.example --claim 'roles email'
   signet resources update https://orders.example --lifetime 10m --url https://signet-admin.example
 
 A client keeps its right to a scope that goes, but it gets the scope no more. Tokens already issued are not changed.")]
@@ -80,6 +82,9 @@ A client keeps its right to a scope that goes, but it gets the scope no more. To
         /// Take the issuer's default algorithm again.
         #[arg(long, conflicts_with = "algorithm")]
         default_algorithm: bool,
+        /// Tell nothing of people any more.
+        #[arg(long, conflicts_with = "claims")]
+        no_claims: bool,
         #[command(flatten)]
         how: How,
     },
@@ -114,6 +119,10 @@ pub(super) struct Description {
     /// How its tokens are signed: one of `keys.algorithms`.
     #[arg(long, value_parser = algorithm)]
     algorithm: Option<Algorithm>,
+    /// What its tokens tell of people: roles, username, email or attributes.NAME, several separated by spaces; may be
+    /// repeated. Together they replace those before.
+    #[arg(long = "claim", value_name = "CLAIM")]
+    claims: Vec<String>,
 }
 
 impl Description {
@@ -136,6 +145,9 @@ impl Description {
         if let Some(algorithm) = self.algorithm {
             metadata.algorithm = Some(algorithm.name().to_owned());
         }
+        if !self.claims.is_empty() {
+            metadata.claims = self.claims.iter().flat_map(|claims| claims.split(' ')).map(str::to_owned).collect();
+        }
     }
 }
 
@@ -149,7 +161,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             description.apply(&mut metadata);
             context.changing(&how, CREATE, async |at| create(context, at, &uri, &metadata).await).await
         }
-        Verb::Update { uri, description, default_lifetime, default_algorithm, how } => {
+        Verb::Update { uri, description, default_lifetime, default_algorithm, no_claims, how } => {
             description.check()?;
             let change = |metadata: &mut ResourceMetadata| {
                 if default_lifetime {
@@ -157,6 +169,9 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 }
                 if default_algorithm {
                     metadata.algorithm = None;
+                }
+                if no_claims {
+                    metadata.claims.clear();
                 }
                 description.apply(metadata);
             };
@@ -292,6 +307,7 @@ impl ResourceView {
             ("scopes", self.scopes.join(" ")),
             ("lifetime", self.lifetime()),
             ("algorithm", self.algorithm()),
+            ("claims", self.claims.join(" ")),
         ]
     }
 

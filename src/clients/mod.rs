@@ -6,6 +6,7 @@
 mod administration;
 mod assertion;
 mod authenticate;
+mod claim;
 mod client;
 mod directory;
 mod origin;
@@ -20,6 +21,7 @@ pub use administration::{
 };
 pub use assertion::{ASSERTION_SKEW, AssertionRefusal, AssertionRules, ReplayMarks};
 pub use authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, Presented, Refusal};
+pub use claim::{ClaimError, PersonClaim, PersonClaims, is_attribute_name};
 pub use client::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, SecretMethod, SecretOrigin,
     StoredSecret,

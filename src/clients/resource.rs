@@ -8,7 +8,7 @@ use signet_verify::Algorithm;
 use url::Url;
 
 use super::version::first_version;
-use super::{ScopeError, ScopeSet};
+use super::{ClaimError, PersonClaims, ScopeError, ScopeSet};
 use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 
@@ -23,6 +23,9 @@ const MAX_NAME: usize = 200;
 const MAX_SCOPES: usize = 200;
 /// All of a resource's scopes together, in bytes, so that a token with every one of them still fits where tokens travel.
 const MAX_SCOPE_TEXT: usize = 4096;
+/// The identifier and all scopes of a resource that asks for claims, together, in bytes: beside the claims of one person,
+/// which are bounded where the account is described, that leaves a token of less than 4 kB.
+const MAX_TEXT_WITH_CLAIMS: usize = 512;
 
 /// The name of a resource: an absolute URI without fragment, compared as an exact string
 /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), or the reserved admin resource, which is kept as
@@ -103,6 +106,8 @@ pub struct Resource {
     pub token_lifetime: Option<Duration>,
     /// How its tokens are signed; `None` takes the issuer's default.
     pub algorithm: Option<Algorithm>,
+    /// What its tokens tell of the people whom they speak for.
+    pub claims: PersonClaims,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -120,6 +125,7 @@ impl Resource {
             scopes,
             token_lifetime: None,
             algorithm: None,
+            claims: PersonClaims::default(),
             created_at: now,
             updated_at: now,
             version: first_version(now),
@@ -154,7 +160,17 @@ impl Resource {
         if self.scopes.iter().count() > MAX_SCOPES || self.scopes.as_str().len() > MAX_SCOPE_TEXT {
             return Err(ResourceError::TooManyScopes);
         }
+        let text = self.id.as_stored().len() + self.scopes.as_str().len();
+        if !self.claims.is_empty() && text > MAX_TEXT_WITH_CLAIMS {
+            return Err(ResourceError::TooLargeWithClaims);
+        }
         Ok(())
+    }
+
+    /// Whether a token for it can be made only by who knows the person whom it speaks for: for what it tells of them, or
+    /// for what their roles allow.
+    pub fn asks_for_people(&self) -> bool {
+        !self.claims.is_empty() || self.id.is_admin()
     }
 }
 
@@ -197,6 +213,15 @@ pub enum ResourceError {
     /// More scopes than a person can oversee.
     #[error("a resource offers at most 200 scopes, of 4096 characters in all")]
     TooManyScopes,
+    /// A claim that can't be asked for.
+    #[error("claims: {0}")]
+    Claims(#[from] ClaimError),
+    /// Its tokens would be too large.
+    #[error(
+        "a resource that asks for claims has at most {MAX_TEXT_WITH_CLAIMS} characters of identifier and scopes, so that \
+         its tokens stay below 4 kB"
+    )]
+    TooLargeWithClaims,
 }
 
 #[cfg(test)]
@@ -247,5 +272,20 @@ mod tests {
         assert_eq!(id.audience(&moved), "https://other.example/admin");
         assert_eq!(Resource::admin().scopes.to_string(), ADMIN_SCOPES);
         assert_eq!(Resource::admin().check(Duration::from_secs(1), &[]), Err(ResourceError::Reserved));
+    }
+
+    #[test]
+    fn a_resource_that_asks_for_claims_leaves_them_room() {
+        let id = ResourceId::parse("https://api.example", &issuer()).unwrap();
+        let scopes = |length: usize| ScopeSet::parse(&"s".repeat(length)).unwrap();
+        let checked = |claims: &[&str], length| {
+            let claims = PersonClaims::of(claims.iter().copied()).unwrap();
+            let new = Resource::new(id.clone(), "", scopes(length), Timestamp::from_secs(1));
+            Resource { claims, ..new }.check(Duration::from_secs(1), &[])
+        };
+        assert_eq!(checked(&[], 4096), Ok(()));
+        assert_eq!(checked(&["roles"], 512 - 19), Ok(()));
+        assert_eq!(checked(&["roles"], 512 - 18), Err(ResourceError::TooLargeWithClaims));
+        assert!(Resource::admin().claims.is_empty() && Resource::admin().asks_for_people());
     }
 }

@@ -122,6 +122,9 @@ pub struct ResourceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub algorithm: Option<Algorithm>,
+    /// What its tokens tell of the people whom they speak for; absent where that is nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
     /// Whether it is Signet's own, which nobody edits.
     pub reserved: bool,
     /// When it was registered.
@@ -141,6 +144,7 @@ impl ResourceView {
             scopes: resource.scopes.iter().map(str::to_owned).collect(),
             token_lifetime: resource.token_lifetime.map(|lifetime| lifetime.as_secs()),
             algorithm: resource.algorithm,
+            claims: resource.claims.texts(),
             reserved: resource.id.is_admin(),
             created_at: resource.created_at.to_string(),
             updated_at: resource.updated_at.to_string(),
@@ -155,6 +159,7 @@ impl ResourceView {
             scopes: self.scopes.clone(),
             token_lifetime: self.token_lifetime,
             algorithm: self.algorithm.map(|algorithm| algorithm.name().to_owned()),
+            claims: self.claims.clone(),
         }
     }
 }

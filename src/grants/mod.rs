@@ -11,13 +11,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use signet_verify::Algorithm;
+use uuid::Uuid;
 
-use crate::clients::{AuthenticatedClient, Directory, GrantType};
+use crate::clients::{AuthenticatedClient, Directory, GrantType, Resource};
 use crate::issuer::Issuer;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretText;
 use crate::tokens::session::{RefreshError, RefreshRefusal, SessionError, Sessions};
 use crate::tokens::{MintError, Minter};
+use crate::users::{Profile, Profiles, UserId};
 
 pub use client_credentials::chosen;
 pub use parameters::{ParameterError, Parameters, decode};
@@ -33,6 +35,25 @@ pub struct Services {
     pub minter: Minter,
     /// The sessions of people.
     pub sessions: Arc<Sessions>,
+    /// What is known of them.
+    pub profiles: Arc<Profiles>,
+}
+
+impl Services {
+    /// What a token for `resource` has to know of the person `user`; `None` where it needs to know nothing, which costs
+    /// nothing.
+    ///
+    /// # Errors
+    /// When nobody may have a token for that account any more, or it is not known and the store can't tell.
+    async fn profile_for(&self, resource: &Resource, user: Uuid) -> Result<Option<Arc<Profile>>, GrantError> {
+        if !resource.asks_for_people() {
+            return Ok(None);
+        }
+        match self.profiles.find(UserId::from_uuid(user)).await? {
+            Some(profile) if profile.enabled => Ok(Some(profile)),
+            _ => Err(GrantError::InvalidGrant(RefreshRefusal::NoAccount)),
+        }
+    }
 }
 
 /// What a grant gives.

@@ -2,8 +2,11 @@
 //! ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
 //!
 //! Guarantees: a scope may be narrowed for one answer, and that narrows nothing else; never a scope beyond what the
-//! session was given, the client may get now and the resource offers now; a request that asks for too much does not use
-//! the refresh token up, and neither does one that comes while no token can be signed.
+//! session was given, the client may get now, the resource offers now and, of the admin API, the person's roles allow now;
+//! a request that asks for too much does not use the refresh token up, and neither does one that comes while no token can
+//! be signed, or while it can't be told what its resource asks for of the person.
+
+use std::sync::Arc;
 
 use super::client_credentials::single;
 use super::{Grant, GrantError, Parameters, Services, TokenAnswer};
@@ -11,6 +14,7 @@ use crate::clients::{AuthenticatedClient, Client, GrantType, Resource, ScopeSet}
 use crate::ports::Timestamp;
 use crate::tokens::session::{Decision, Delivery, Presenter, RefreshRefusal, Session, SessionGrant};
 use crate::tokens::{Person, TokenRequest};
+use crate::users::Profile;
 
 pub(super) const GRANT: Grant = Grant {
     kind: GrantType::RefreshToken,
@@ -58,22 +62,29 @@ pub async fn prolong(
         Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
     };
     let presenter = Presenter::new(client, delivery);
-    if scope.is_some() || resource.is_some() {
+    let mut profile = None;
+    if scope.is_some() || resource.is_some() || may_ask_for_people(services, client) {
         let session = services.sessions.look_up(token, &presenter).await?;
         // One that may be refused for another reason is presented, so that it is: a reused token ends its session.
         if let Some(session) = session {
             check(services, &session.grant, scope.as_ref(), resource)?;
+            if let Some(resource) = services.directory.resource_by_id(&session.grant.resource) {
+                profile = services.profile_for(&resource, session.user).await?;
+            }
         }
     }
     services.minter.check(now)?;
     let refreshed = services.sessions.refresh(token, &presenter).await?;
-    let (resource, scope) = allowed(services, client, &refreshed.session, scope)?;
-    let request = TokenRequest {
-        client,
-        person: Some(Person::of(&refreshed.session)),
-        resource: &resource,
-        scope: scope.as_str(),
+    let session = &refreshed.session;
+    let resource = still_allowed(services, client, session)?;
+    // It was not to be known before where the resource asks for it since a moment ago.
+    let profile = match profile {
+        None => services.profile_for(&resource, session.user).await?,
+        known => known,
     };
+    let scope = allowed(client, &resource, profile.as_deref(), &session.grant.scope, scope)?;
+    let person = Some(Person::of(session, profile.as_deref()));
+    let request = TokenRequest { client, person, resource: &resource, scope: scope.as_str() };
     let token = services.minter.mint(&request, now)?;
     let answer = TokenAnswer {
         access_token: token.compact,
@@ -103,26 +114,40 @@ fn check(
     Ok(())
 }
 
-/// What the session was given, as far as the client may still get it and the resource still offers it, and as far as it
-/// was asked for.
+/// Whether a session at this client may be for a resource whose tokens need to know the person: then it is looked at before
+/// its token is used up. It costs a question to the session store, which the sessions of all other clients are spared.
+fn may_ask_for_people(services: &Services, client: &Client) -> bool {
+    let asks = |id| services.directory.resource_by_id(id).is_some_and(|resource| resource.asks_for_people());
+    client.access.keys().any(asks)
+}
+
+/// The resource of the session, while there is one and the client may get tokens for it.
+fn still_allowed(services: &Services, client: &Client, session: &Session) -> Result<Arc<Resource>, GrantError> {
+    let id = &session.grant.resource;
+    let resource = services.directory.resource_by_id(id).filter(|_| client.access.contains_key(id));
+    resource.ok_or(GrantError::InvalidTarget("the resource is gone, or the client may get no token for it any more"))
+}
+
+/// What the session was given, as far as the client may still get it, the resource still offers it and, of the admin API,
+/// the person's roles still allow it, and as far as it was asked for.
 fn allowed(
-    services: &Services,
     client: &Client,
-    session: &Session,
+    resource: &Resource,
+    profile: Option<&Profile>,
+    granted: &ScopeSet,
     asked: Option<ScopeSet>,
-) -> Result<(std::sync::Arc<Resource>, ScopeSet), GrantError> {
-    let SessionGrant { resource, scope } = &session.grant;
-    let gone = || GrantError::InvalidTarget("the resource is gone, or the client may get no token for it any more");
-    let own = client.access.get(resource).ok_or_else(gone)?;
-    let resource = services.directory.resource_by_id(resource).ok_or_else(gone)?;
+) -> Result<ScopeSet, GrantError> {
     // Nothing was looked up where the session could not be seen: what is asked for is held to the grant here too.
-    let wide = asked.as_ref().is_some_and(|asked| asked.first_outside(scope).is_some());
-    if wide {
+    if asked.as_ref().is_some_and(|asked| asked.first_outside(granted).is_some()) {
         return Err(GrantError::InvalidGrant(RefreshRefusal::Decided(Decision::Foreign)));
     }
-    let given = asked.as_ref().unwrap_or(scope).meet(own).meet(&resource.scopes);
-    if given.is_empty() && !scope.is_empty() {
+    let own = client.access.get(&resource.id).cloned().unwrap_or_default();
+    let mut given = asked.as_ref().unwrap_or(granted).meet(&own).meet(&resource.scopes);
+    if resource.id.is_admin() {
+        given = given.meet(&profile.map(|profile| profile.roles.admin_scopes()).unwrap_or_default());
+    }
+    if given.is_empty() && !granted.is_empty() {
         return Err(GrantError::InvalidScope("nothing of the scope may be had any more"));
     }
-    Ok((resource, given))
+    Ok(given)
 }

@@ -37,8 +37,8 @@ use crate::ports::Clock;
 
 pub use address::{Network, TrustedProxies};
 pub use admin::{
-    ActionView, ActivateKey, Admin, Because, ClientPage, CompromiseKey, CreateKey, CreateResource, Cursors, Guard,
-    ImportKey, KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource,
+    ActionView, ActivateKey, Admin, Because, Callers, ClientPage, CompromiseKey, CreateKey, CreateResource, Cursors,
+    Guard, ImportKey, KeyChangeView, KeyLife, KeyList, KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource,
     RetireKey, RollSecret, RolledSecret, RotateKeys, TransitionView, path_segment,
 };
 pub use auth::{

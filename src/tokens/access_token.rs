@@ -6,12 +6,13 @@ use std::time::Duration;
 use signet_verify::{Algorithm, jws};
 use uuid::Uuid;
 
-use super::json;
 use super::session::{Amr, Session, SessionId};
+use super::{json, profile};
 use crate::clients::{Client, Resource};
 use crate::issuer::Issuer;
 use crate::keys::{KeyRing, NotSigning, SigningError};
 use crate::ports::{Timestamp, unique_id};
+use crate::users::Profile;
 
 /// A client's own subject is its identifier in this namespace, which no person's subject can be in
 /// ([RFC 9700 §4.15](https://www.rfc-editor.org/rfc/rfc9700#section-4.15)).
@@ -35,13 +36,20 @@ pub struct Person<'a> {
     pub amr: &'a [Amr],
     /// The session's end, which no token of it outlives.
     pub until: Timestamp,
+    /// What is known of them; needed where the resource asks for it.
+    pub profile: Option<&'a Profile>,
 }
 
 impl<'a> Person<'a> {
-    /// The person of that session.
-    pub fn of(session: &'a Session) -> Self {
+    /// The person of that session, with what is known of them.
+    pub fn of(session: &'a Session, profile: Option<&'a Profile>) -> Self {
         let Session { user, id, auth_time, amr, expires_at, .. } = session;
-        Self { user: *user, session: *id, auth_time: *auth_time, amr, until: *expires_at }
+        Self { user: *user, session: *id, auth_time: *auth_time, amr, until: *expires_at, profile }
+    }
+
+    /// Whether it is known whose the session is, and that they are who is known.
+    fn is_known(&self) -> bool {
+        self.profile.is_some_and(|profile| *profile.id.as_uuid() == self.user)
     }
 }
 
@@ -82,6 +90,9 @@ pub enum MintError {
         /// The key's.
         longest: Duration,
     },
+    /// The resource asks for what is not known of the person: no token leaves it out.
+    #[error("the resource asks for claims of a person of whom nothing is known")]
+    Unknown,
     /// The signature failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -128,6 +139,9 @@ impl Minter {
         if lifetime > key.longest_lifetime() {
             return Err(MintError::TooLong { wanted: lifetime, longest: key.longest_lifetime() });
         }
+        if !request.resource.claims.is_empty() && request.person.is_some_and(|person| !person.is_known()) {
+            return Err(MintError::Unknown);
+        }
         let left = request.person.map_or(lifetime, |person| Duration::from_secs(person.until.since(now).as_secs()));
         let lifetime = lifetime.min(left);
         let claims = self.claims(request, lifetime, now);
@@ -167,6 +181,9 @@ impl Minter {
         }
         if let Some(person) = &request.person {
             claims_of(person, &mut out);
+            if let Some(profile) = person.profile.filter(|_| person.is_known()) {
+                profile::claims(&request.resource.claims, profile, &mut out);
+            }
         }
         out.push(b'}');
         out

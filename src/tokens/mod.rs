@@ -5,6 +5,7 @@
 
 mod access_token;
 mod json;
+mod profile;
 pub mod revocation;
 pub mod session;
 mod sid;

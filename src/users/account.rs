@@ -12,19 +12,22 @@ use uuid::Uuid;
 
 use super::password::StoredPassword;
 use super::{Email, LoginName, NameError, Username};
-use crate::clients::{ADMIN_SCOPES, ScopeSet};
+use crate::clients::{ADMIN_SCOPES, ScopeSet, is_attribute_name};
 use crate::ports::{Timestamp, unique_id};
 
 const MAX_ROLES: usize = 100;
 const MAX_LABEL: usize = 64;
-/// All attributes together as JSON, in bytes, so that a token with every one of them still fits where tokens travel.
+/// All attributes together as JSON, in bytes.
 const MAX_ATTRIBUTES: usize = 4096;
+/// Roles and attributes together as JSON, in bytes: so a token that bears every one of them stays below 4 kB.
+const MAX_CLAIMS: usize = 1024;
 const MAX_DEPTH: usize = 4;
 /// What gives a person scopes of the admin API: this and the scope, or [`EVERY_ADMIN_SCOPE`].
 const ADMIN_ROLE: &str = "signet:";
 const EVERY_ADMIN_SCOPE: &str = "signet:admin";
 
-/// Claims with a meaning of their own, which no attribute may pass for.
+/// Claims with a meaning of their own. Attributes stand apart from them in a token; none is called so all the same, so that
+/// a service may lift them out.
 const RESERVED_CLAIMS: &[&str] = &[
     "iss",
     "sub",
@@ -153,7 +156,7 @@ impl Roles {
     }
 }
 
-/// Attributes, each of which a resource may ask for as a claim of the same name.
+/// Attributes, each of which a resource may ask for: tokens bear it as a member of the claim `attributes`.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Attributes(BTreeMap<String, Value>);
 
@@ -161,9 +164,7 @@ impl Attributes {
     /// Takes attributes by name.
     pub fn of(attributes: BTreeMap<String, Value>) -> Result<Self, UserError> {
         for (name, value) in &attributes {
-            let is_name = (1..=MAX_LABEL).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte));
-            if !is_name {
+            if !is_attribute_name(name) {
                 return Err(UserError::Attribute(shortened(name), "its name has 1 to 64 of A-Z a-z 0-9 - . _ : /"));
             }
             if RESERVED_CLAIMS.contains(&name.as_str()) {
@@ -181,10 +182,23 @@ impl Attributes {
         if size > MAX_ATTRIBUTES { Err(UserError::AttributesTooLarge) } else { Ok(Self(attributes)) }
     }
 
+    /// The attribute of that name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// By name.
     pub const fn as_map(&self) -> &BTreeMap<String, Value> {
         &self.0
     }
+}
+
+/// Whether a token has room for these roles and attributes together. Asked where an account is described, and not where one
+/// is read: what is stored counts.
+pub(super) fn check_room(roles: &Roles, attributes: &Attributes) -> Result<(), UserError> {
+    let roles = serde_json::to_string(&roles.0).map_or(usize::MAX, |text| text.len());
+    let attributes = serde_json::to_string(&attributes.0).map_or(usize::MAX, |text| text.len());
+    if roles.saturating_add(attributes) > MAX_CLAIMS { Err(UserError::ClaimsTooLarge) } else { Ok(()) }
 }
 
 fn is_tame(value: &Value, depth: usize) -> bool {
@@ -305,6 +319,11 @@ pub enum UserError {
     /// All attributes together are too large.
     #[error("the attributes of an account have at most {MAX_ATTRIBUTES} bytes as JSON")]
     AttributesTooLarge,
+    /// Roles and attributes together are too large for a token.
+    #[error(
+        "the roles and attributes of an account have at most {MAX_CLAIMS} bytes together as JSON: tokens bear them"
+    )]
+    ClaimsTooLarge,
 }
 
 #[cfg(test)]

@@ -54,6 +54,9 @@ pub enum UserAdministrationError {
     /// The account may, or would, do more in the admin API than the caller.
     #[error("the account has, or would have, the admin scope `{0}`, which your token lacks")]
     BeyondPower(String),
+    /// Nobody gives themselves more.
+    #[error("nobody gives their own account another role")]
+    Own,
     /// Others changed it each time.
     #[error("others changed it {ATTEMPTS} times in a row")]
     Contended,
@@ -342,14 +345,21 @@ fn difference(before: &User, after: &User) -> Value {
     }
 }
 
-/// Whether the caller may make `after` of `before`: both may do no more in the admin API than the caller.
+/// Whether the caller may make `after` of `before`: both may do no more in the admin API than the caller, and nobody adds a
+/// role to their own account, whatever it means to whom.
 fn over(power: &Power, before: Option<&User>, after: Option<&User>) -> Result<(), UserAdministrationError> {
-    let Power::Of { scopes, .. } = power else { return Ok(()) };
+    let Power::Of { scopes, person, .. } = power else { return Ok(()) };
     let allowed = |user: &User| -> ScopeSet { user.roles.admin_scopes() };
     for user in [before, after].into_iter().flatten() {
         if let Some(scope) = allowed(user).first_outside(scopes) {
             return Err(UserAdministrationError::BeyondPower(scope.to_owned()));
         }
+    }
+    if let (Some(before), Some(after)) = (before, after)
+        && *person == Some(*after.id.as_uuid())
+        && after.roles.iter().any(|role| !before.roles.contains(role))
+    {
+        return Err(UserAdministrationError::Own);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! - [`link`]: one-time links by which somebody chooses a password
 //! - [`accounts`]: what people do with their own accounts
 //! - [`administration`]: what others do with them
+//! - [`profiles`]: what this replica knows of people, for the tokens that tell something of them
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked; no two accounts have names that look
 //! alike; nobody learns from outside whether an account exists; nothing of a password is kept but a slow hash.
@@ -19,6 +20,7 @@ pub mod link;
 pub mod name;
 pub mod password;
 mod passwords;
+pub mod profiles;
 mod store;
 mod view;
 
@@ -30,5 +32,6 @@ pub use link::PasswordLink;
 pub use name::{Email, LoginName, NameError, Username};
 pub use password::{Password, StoredPassword};
 pub use passwords::{NotChecked, NotChosen, Passwords};
+pub use profiles::{Profile, Profiles};
 pub use store::{Redemption, Standing, Taken, UserInsert, UserStore, UserSwap};
 pub use view::{PasswordView, UserMetadata, UserView};

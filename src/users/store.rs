@@ -65,7 +65,8 @@ pub struct Standing {
     pub at: Timestamp,
 }
 
-/// Where accounts are kept. Every change but [`keep_hash`](Self::keep_hash) appends its entry to the audit log in the
+/// Where accounts are kept. Every change of an account that there was moves the change feed, and every change but
+/// [`keep_hash`](Self::keep_hash) appends its entry to the audit log, in the
 /// same transaction.
 #[async_trait]
 pub trait UserStore: Send + Sync {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::account::check_room;
 use super::{Attributes, Email, Roles, User, UserError, Username};
 
 /// What describes an account, without its identifier and password. Unknown members are refused.
@@ -20,7 +21,7 @@ pub struct UserMetadata {
     /// What its owner may do, as resources understand it; `signet:` and a scope of the admin API allows that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// What else resources may ask for, by the name of the claim.
+    /// What else resources may ask for, by name: 1024 bytes at most as JSON, together with the roles.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Object)]
     pub attributes: BTreeMap<String, Value>,
@@ -46,6 +47,7 @@ impl UserMetadata {
         let email = self.email.as_deref().map(Email::parse).transpose()?;
         let roles = Roles::of(self.roles.iter().cloned())?;
         let attributes = Attributes::of(self.attributes.clone())?;
+        check_room(&roles, &attributes)?;
         user.username = username;
         user.email = email;
         user.roles = roles;
@@ -126,6 +128,9 @@ mod tests {
         let mut user = User::new(Username::parse("x").unwrap(), None, Timestamp::from_secs(1));
         described.apply(&mut user).unwrap();
         assert_eq!(UserMetadata::of(&user), described);
+        let largest = metadata(json!({"username": "ann", "roles": ["r"], "attributes": {"a": "x".repeat(1011)}}));
+        largest.apply(&mut user).unwrap();
+        assert_eq!(UserMetadata::of(&user), largest);
         let plain = metadata(json!({"username": "ann"}));
         plain.apply(&mut user).unwrap();
         assert_eq!(UserMetadata::of(&user), plain);
@@ -139,6 +144,8 @@ mod tests {
             json!({"username": "bob", "email": "bob"}),
             json!({"username": "bob", "roles": ["a b"]}),
             json!({"username": "bob", "attributes": {"sub": "x"}}),
+            // `["r"]`, and `{"a":"…"}` of one byte more than is left of 1024.
+            json!({"username": "bob", "roles": ["r"], "attributes": {"a": "x".repeat(1012)}}),
         ] {
             let mut user = before.clone();
             assert!(metadata(wrong.clone()).apply(&mut user).is_err(), "{wrong}");

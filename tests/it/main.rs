@@ -9,6 +9,7 @@ mod app;
 mod assertion;
 mod auth;
 mod canary;
+mod claims;
 mod cli;
 mod deployment;
 mod described;

@@ -423,7 +423,7 @@ async fn nobody_administers_who_may_do_more_than_they_themselves() {
         .administer(async |a, request| a.create(request, &described(&["signet:keys:import"]), None).await.unwrap())
         .await;
     let scopes = ScopeSet::parse("clients:write keys:read").unwrap();
-    let power = Power::Of { client: ClientId::parse("me").unwrap(), scopes };
+    let power = Power::Of { client: ClientId::parse("me").unwrap(), scopes, person: None };
     let by = by();
     let request = Request { by: &by, power: &power, expected: None };
     let a = &people.administration;
@@ -448,6 +448,36 @@ async fn nobody_administers_who_may_do_more_than_they_themselves() {
     );
     let stale = Request { expected: Some(7), ..request };
     assert!(matches!(a.set_enabled(stale, &bob.id, false).await, Err(UserAdministrationError::Stale { version: 1 })));
+}
+
+#[actix_web::test]
+async fn nobody_gives_their_own_account_another_role() {
+    let people = People::new(SMALL, 64).await;
+    let described = |name: &str, roles: &[&str]| UserMetadata {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        ..metadata(name)
+    };
+    let create = async |described: UserMetadata| {
+        people.administer(async |a, request| a.create(request, &described, None).await.unwrap()).await
+    };
+    let (ann, bob) = (create(described("ann", &["books", "lead"])).await, create(described("bob", &[])).await);
+    let scopes = ScopeSet::parse("keys:read").unwrap();
+    let person = Some(*ann.id.as_uuid());
+    let power = Power::Of { client: ClientId::parse("me").unwrap(), scopes, person };
+    let by = by();
+    let request = Request { by: &by, power: &power, expected: None };
+    let replace = async |id, roles: &[&str]| {
+        let name = if id == ann.id { "ann" } else { "bob" };
+        people.administration.replace(request, &id, &described(name, roles)).await.map(drop)
+    };
+    for wider in [&["books", "lead", "billing"][..], &["billing"], &["books", "signet:keys:read"]] {
+        let refused = replace(ann.id, wider).await;
+        assert!(matches!(refused, Err(UserAdministrationError::Own)), "{wider:?}: {refused:?}");
+    }
+    replace(bob.id, &["billing", "signet:keys:read"]).await.unwrap();
+    replace(ann.id, &["books"]).await.unwrap();
+    assert!(matches!(replace(ann.id, &["books", "lead"]).await, Err(UserAdministrationError::Own)));
+    replace(ann.id, &["books"]).await.unwrap();
 }
 
 #[actix_web::test]

@@ -41,11 +41,69 @@ pub struct AccessToken {
     /// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)). Where it is there, the token alone is
     /// not enough.
     pub cnf: Option<Map<String, Value>>,
-    /// All other claims.
+    /// All other claims, as they stand: those that a resource asks for of people are among them. No claim that has a member
+    /// of its own above is ever here.
     pub others: Map<String, Value>,
 }
 
 impl AccessToken {
+    /// What the person may do: the claim `roles`
+    /// ([RFC 9068 §2.2.3.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.2.3.1)). Empty where the token has none.
+    ///
+    /// # Errors
+    /// [`BadClaim`](VerifyError::BadClaim) when it is not an array of strings: such a token allows nothing.
+    pub fn roles(&self) -> Result<Vec<&str>, VerifyError> {
+        let bad = || VerifyError::BadClaim("roles");
+        match self.others.get("roles") {
+            None => Ok(Vec::new()),
+            Some(Value::Array(roles)) => roles.iter().map(|role| role.as_str().ok_or_else(bad)).collect(),
+            Some(_) => Err(bad()),
+        }
+    }
+
+    /// Whether the person has this role, exactly so written; false where [`roles`](Self::roles) is an error.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().is_ok_and(|roles| roles.contains(&role))
+    }
+
+    /// What the person is called, for people to read: the claim `preferred_username`. It may change hands: who somebody is
+    /// says [`sub`](Self::sub) alone.
+    ///
+    /// # Errors
+    /// [`BadClaim`](VerifyError::BadClaim) when it is no string.
+    pub fn preferred_username(&self) -> Result<Option<&str>, VerifyError> {
+        self.other_text("preferred_username")
+    }
+
+    /// Where the person gets mail: the claim `email`. Nobody has proved that it is theirs.
+    ///
+    /// # Errors
+    /// [`BadClaim`](VerifyError::BadClaim) when it is no string.
+    pub fn email(&self) -> Result<Option<&str>, VerifyError> {
+        self.other_text("email")
+    }
+
+    /// An attribute of the person as it stands, from the claim `attributes`.
+    ///
+    /// # Errors
+    /// [`BadClaim`](VerifyError::BadClaim) when that claim is no object.
+    pub fn attribute(&self, name: &str) -> Result<Option<&Value>, VerifyError> {
+        match self.others.get("attributes") {
+            None => Ok(None),
+            Some(Value::Object(attributes)) => Ok(attributes.get(name)),
+            Some(_) => Err(VerifyError::BadClaim("attributes")),
+        }
+    }
+
+    fn other_text(&self, name: &'static str) -> Result<Option<&str>, VerifyError> {
+        match self.others.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(VerifyError::BadClaim(name)),
+        }
+    }
+
     pub(crate) fn of(mut claims: Claims) -> Result<Self, VerifyError> {
         Ok(Self {
             iss: required("iss", text(&mut claims, "iss")?)?,

@@ -3,6 +3,8 @@
 //! Guarantees: pure; a caller can neither give a client an admin scope beyond their own, nor touch a client that has one
 //! (whoever changes its keys or secret could act as it), nor widen what their own client may get.
 
+use uuid::Uuid;
+
 use crate::clients::{ADMIN_SCOPES, Client, ClientId, ResourceId, ScopeSet};
 
 /// What a caller may give and take.
@@ -14,8 +16,11 @@ pub enum Power {
     Of {
         /// The client that the token was issued to.
         client: ClientId,
-        /// The token's scopes, as far as the client may have them now.
+        /// The token's scopes, as far as the client may have them now and, of a person's token, the person's roles allow
+        /// them now.
         scopes: ScopeSet,
+        /// Whose token it is, where it is a person's: the identifier of their account.
+        person: Option<Uuid>,
     },
 }
 
@@ -39,7 +44,7 @@ impl Power {
     /// # Errors
     /// With what lies beyond.
     pub fn over_client(&self, before: Option<&Client>, after: Option<&Client>) -> Result<(), BeyondPower> {
-        let Self::Of { client: caller, scopes } = self else { return Ok(()) };
+        let Self::Of { client: caller, scopes, .. } = self else { return Ok(()) };
         for client in [before, after].into_iter().flatten() {
             if let Some(scope) = client.access.get(&ResourceId::admin()).and_then(|had| had.first_outside(scopes)) {
                 return Err(BeyondPower::Scope(scope.to_owned()));
@@ -83,7 +88,7 @@ mod tests {
     }
 
     fn of(scopes: &str) -> Power {
-        Power::Of { client: ClientId::parse("me").unwrap(), scopes: ScopeSet::parse(scopes).unwrap() }
+        Power::Of { client: ClientId::parse("me").unwrap(), scopes: ScopeSet::parse(scopes).unwrap(), person: None }
     }
 
     fn admin(id: &str, scopes: &str) -> Client {

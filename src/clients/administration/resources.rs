@@ -10,7 +10,7 @@ use super::{ATTEMPTS, Administration, AdministrationError, Request, check_versio
 use utoipa::ToSchema;
 
 use crate::audit::Act;
-use crate::clients::{Client, Insert, Removal, Resource, ResourceError, ResourceId, ScopeSet, Swap};
+use crate::clients::{Client, Insert, PersonClaims, Removal, Resource, ResourceError, ResourceId, ScopeSet, Swap};
 
 /// So many clients are read at a time.
 const PAGE: u32 = 500;
@@ -31,6 +31,10 @@ pub struct ResourceMetadata {
     /// How its tokens are signed; the issuer's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<String>,
+    /// What its tokens tell of the people whom they speak for: any of `roles`, `username`, `email` and `attributes.` with
+    /// the name of an attribute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
 }
 
 impl ResourceMetadata {
@@ -41,6 +45,7 @@ impl ResourceMetadata {
             scopes: resource.scopes.iter().map(str::to_owned).collect(),
             token_lifetime: resource.token_lifetime.map(|lifetime| lifetime.as_secs()),
             algorithm: resource.algorithm.map(|algorithm| algorithm.name().to_owned()),
+            claims: resource.claims.texts(),
         }
     }
 
@@ -52,10 +57,12 @@ impl ResourceMetadata {
         let algorithm = |name: &String| Algorithm::from_name(name).ok_or(ResourceError::UnknownAlgorithm);
         let algorithm = self.algorithm.as_ref().map(algorithm).transpose()?;
         let scopes = ScopeSet::of(self.scopes.iter().map(String::as_str)).map_err(ResourceError::Scopes)?;
+        let claims = PersonClaims::of(self.claims.iter().map(String::as_str))?;
         self.name.clone_into(&mut resource.name);
         resource.scopes = scopes;
         resource.token_lifetime = self.token_lifetime.map(Duration::from_secs);
         resource.algorithm = algorithm;
+        resource.claims = claims;
         Ok(())
     }
 }
@@ -200,6 +207,7 @@ mod tests {
     fn a_description_survives_the_way_through_a_resource() {
         let metadata: ResourceMetadata = serde_json::from_value(json!({
             "name": "Orders", "scopes": ["orders:read", "orders:write"], "token_lifetime": 60, "algorithm": "RS256",
+            "claims": ["roles", "username", "email", "attributes.department"],
         }))
         .unwrap();
         let id = ResourceId::from_stored("https://orders.example");
@@ -214,7 +222,11 @@ mod tests {
     fn a_malformed_member_changes_nothing() {
         let id = ResourceId::from_stored("https://orders.example");
         let before = Resource::new(id, "Orders", ScopeSet::default(), Timestamp::from_secs(1));
-        for metadata in [json!({"name": "x", "scopes": ["a b"]}), json!({"name": "x", "algorithm": "HS256"})] {
+        for metadata in [
+            json!({"name": "x", "scopes": ["a b"]}),
+            json!({"name": "x", "algorithm": "HS256"}),
+            json!({"name": "x", "claims": ["sub"]}),
+        ] {
             let metadata: ResourceMetadata = serde_json::from_value(metadata).unwrap();
             let mut resource = before.clone();
             assert!(metadata.apply(&mut resource).is_err());

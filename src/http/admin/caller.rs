@@ -3,29 +3,37 @@
 use actix_web::dev::RequestHead;
 
 use crate::audit::{By, check_reason};
-use crate::clients::{ClientId, Power, ScopeSet};
+use crate::clients::Power;
 use crate::http::error::Problem;
 
-/// A client whose token was good in this request. Only the [`Guard`](super::Guard) makes one.
+/// A client or a person whose token was good in this request. Only the [`Guard`](super::Guard) makes one.
 #[derive(Debug)]
 pub(in crate::http) struct Caller {
-    /// What the caller may do: the token's scopes, as far as its client may have them now.
+    /// What the caller may do: the token's scopes, as far as its client may have them now and its person's roles allow.
     pub(in crate::http) power: Power,
     /// For the audit log, still without a reason.
     by: By,
 }
 
 impl Caller {
-    pub(super) fn new(client: ClientId, scopes: ScopeSet, head: &RequestHead, request_id: &str) -> Self {
+    pub(super) fn new(power: Power, head: &RequestHead, request_id: &str) -> Self {
         // The other end of the connection: what a header says of it is the sender's choice of words.
         let origin = head.peer_addr.map_or_else(|| "unknown".to_owned(), |address| address.ip().to_string());
-        let by = By::client(client.as_str(), origin, request_id);
-        Self { power: Power::Of { client, scopes }, by }
+        let by = match &power {
+            Power::Of { person: Some(person), .. } => By::user(person.as_hyphenated().to_string(), origin, request_id),
+            Power::Of { client, .. } => By::client(client.as_str(), origin, request_id),
+            // A guard gives nobody that, and the log would say so.
+            Power::Everything => By::signet(origin),
+        };
+        Self { power, by }
     }
 
-    /// The identifier of the client.
+    /// The identifier of the client whose token it is, also where that speaks for a person.
     pub(in crate::http) fn client_id(&self) -> &str {
-        self.by.actor.name()
+        match &self.power {
+            Power::Of { client, .. } => client.as_str(),
+            Power::Everything => "",
+        }
     }
 
     /// Whether the caller has that scope.

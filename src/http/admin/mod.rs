@@ -36,7 +36,7 @@ use crate::tokens::session::Sessions;
 
 pub use clients::{Because, ClientPage, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
 pub use cursor::Cursors;
-pub use guard::Guard;
+pub use guard::{Callers, Guard};
 pub use key_views::{ActionView, KeyChangeView, KeyLife, KeyList, KeyView, TransitionView};
 pub use keys::{ActivateKey, CompromiseKey, CreateKey, ImportKey, RetireKey, RotateKeys};
 pub use paging::Page;

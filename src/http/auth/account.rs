@@ -8,7 +8,7 @@ use crate::http::answer::Answer;
 use crate::http::error::{Denied, Problem, no_content};
 use crate::tokens::revocation::EndReason;
 use crate::tokens::session::Delivery;
-use crate::users::AccountError;
+use crate::users::{AccountError, Profile};
 
 pub(super) async fn me(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let Person { user, session, .. } = call.auth.person.admit(call).await?;
@@ -82,10 +82,11 @@ async fn by_session(call: &Call<'_>, current: &str, new: &str) -> Result<Answer,
         Denied::Account(error)
     })?;
     let scope = session.grant.scope.clone();
+    let profile = Profile::of(authenticated.user());
     let begun = begin(call, &client, authenticated, &resource, scope, session.delivery).await;
     // Whatever became of the new one, nobody goes on by the old password.
     let kept = begun.as_ref().ok().map(|(session, _)| session.id);
     services.sessions.end_all_of(session.user, kept, EndReason::Password, &by).await?;
     let (session, token) = begun?;
-    tokens(call, &client, &session, &resource, Some(token))
+    tokens(call, &client, &session, &resource, &profile, Some(token))
 }

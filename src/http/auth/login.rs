@@ -22,7 +22,7 @@ use crate::tokens::session::{
     AddressPrefix, Amr, Beginning, ClientBinding, Delivery, Rotation, Session, SessionError, SessionGrant,
 };
 use crate::tokens::{AccessToken, Person, TokenRequest};
-use crate::users::{AccountError, AuthenticatedUser, LoginRefused, User};
+use crate::users::{AccountError, AuthenticatedUser, LoginRefused, Profile, User};
 
 pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let asked: LogIn = call.read().await?;
@@ -45,10 +45,11 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
         call.http.meter.login("must_change_password");
         return Err(Denied::MustChangePassword.into());
     }
+    let profile = Profile::of(user.user());
     let begun = begin(call, client, user, &resource, scope, asked.delivery.into()).await;
     call.http.meter.login(if begun.is_ok() { "success" } else { "error" });
     let (session, token) = begun?;
-    let mut answer = tokens(call, client, &session, &resource, Some(token))?;
+    let mut answer = tokens(call, client, &session, &resource, &profile, Some(token))?;
     answer.note.client = Some(client.id.as_str().to_owned());
     Ok(answer)
 }
@@ -118,16 +119,18 @@ pub(super) async fn begin(
     Ok((session, token))
 }
 
-/// The answer with an access token of the session for all that this was given, and `refresh` in its body or its cookie.
+/// The answer with an access token of the session for all that this was given, which tells of the person what its resource
+/// asks for, and `refresh` in its body or its cookie.
 pub(super) fn tokens(
     call: &Call<'_>,
     client: &Client,
     session: &Session,
     resource: &Resource,
+    profile: &Profile,
     refresh: Option<SecretText>,
 ) -> Result<Answer, Problem> {
     let scope = session.grant.scope.as_str();
-    let request = TokenRequest { client, person: Some(Person::of(session)), resource, scope };
+    let request = TokenRequest { client, person: Some(Person::of(session, Some(profile))), resource, scope };
     let minted = call.http.services.minter.mint(&request, call.now());
     let AccessToken { compact, lifetime, .. } =
         minted.map_err(|error| Problem::Unavailable(error.to_string().into()))?;

@@ -75,7 +75,9 @@ async fn by_refresh_token(call: &mut Call<'_>) -> Result<Leaving, Problem> {
     let presenter = Presenter::new(client, delivery);
     let session = match call.http.services.sessions.look_up(token.expose(), &presenter).await {
         Ok(found) => found,
-        Err(RefreshError::Refused(RefreshRefusal::Ended | RefreshRefusal::Decided(_))) => None,
+        Err(RefreshError::Refused(RefreshRefusal::Ended | RefreshRefusal::NoAccount | RefreshRefusal::Decided(_))) => {
+            None
+        }
         Err(RefreshError::Refused(refusal @ RefreshRefusal::Token(_))) => {
             return Err(Denied::RefreshToken(refusal).into());
         }

@@ -268,6 +268,7 @@ fn more_of_administration(error: AdministrationError) -> Vec<(&'static str, Valu
             ResourceError::Algorithm(_) | ResourceError::UnknownAlgorithm => member("algorithm", why),
             ResourceError::Name => member("name", why),
             ResourceError::Scopes(_) | ResourceError::TooManyScopes => member("scopes", why),
+            ResourceError::Claims(_) | ResourceError::TooLargeWithClaims => member("claims", why),
         },
         _ => Vec::new(),
     }

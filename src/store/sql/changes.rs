@@ -10,6 +10,7 @@ pub(super) const KEYS: &str = "keys";
 pub(super) const CLIENT: &str = "client";
 pub(super) const RESOURCES: &str = "resources";
 pub(super) const REVOCATIONS: &str = "revocations";
+pub(super) const USER: &str = "user";
 
 /// How long a change can be followed. A replica that was away for longer reads everything anew.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -28,6 +29,8 @@ pub enum Change {
     Resources,
     /// The journal of revocations has grown.
     Revocations,
+    /// The account of that identifier: changed or gone.
+    User(String),
 }
 
 /// The changes after a number.
@@ -117,6 +120,7 @@ fn change((topic, subject): (String, String)) -> Option<Change> {
         CLIENT => Some(Change::Client(subject)),
         RESOURCES => Some(Change::Resources),
         REVOCATIONS => Some(Change::Revocations),
+        USER => Some(Change::User(subject)),
         _ => None,
     }
 }

@@ -7,15 +7,16 @@ use async_trait::async_trait;
 use super::changes::RESOURCES;
 use super::{SqlStore, append_audit, check_text, in_write, note_change, on_pool, read_each, store_error};
 use crate::audit::Entry;
-use crate::clients::{Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
+use crate::clients::{Insert, PersonClaims, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
 use crate::ports::{StoreError, Timestamp};
 
-const LOAD_ALL: &str = "SELECT identifier, name, scopes, token_lifetime, algorithm, created_at, updated_at, version \
-                        FROM resources ORDER BY identifier";
+const LOAD_ALL: &str = "SELECT identifier, name, scopes, token_lifetime, algorithm, claims, created_at, updated_at, \
+                        version FROM resources ORDER BY identifier";
 const INSERT: &str = "INSERT INTO resources (identifier, name, scopes, token_lifetime, algorithm, updated_at, version, \
-                      created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (identifier) DO NOTHING";
+                      claims, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+                      ON CONFLICT (identifier) DO NOTHING";
 const UPDATE: &str = "UPDATE resources SET name = $2, scopes = $3, token_lifetime = $4, algorithm = $5, updated_at = $6, \
-                      version = $7 WHERE identifier = $1 AND version = $7 - 1";
+                      version = $7, claims = $8 WHERE identifier = $1 AND version = $7 - 1";
 const VERSION: &str = "SELECT version FROM resources WHERE identifier = $1";
 const DELETE: &str = "DELETE FROM resources WHERE identifier = $1";
 
@@ -26,6 +27,7 @@ struct ResourceRow {
     scopes: String,
     token_lifetime: Option<i64>,
     algorithm: Option<String>,
+    claims: String,
     created_at: i64,
     updated_at: i64,
     version: i64,
@@ -42,6 +44,7 @@ macro_rules! bind_row {
             .bind($resource.algorithm.map(|algorithm| algorithm.name()))
             .bind($resource.updated_at.millis())
             .bind($resource.version)
+            .bind($resource.claims.texts().join(" "))
     };
 }
 
@@ -58,6 +61,7 @@ impl TryFrom<ResourceRow> for Resource {
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| damaged("its scopes are malformed"))?,
             token_lifetime: lifetime.transpose().map_err(|_| damaged("its lifetime is negative"))?,
             algorithm: algorithm.map_err(|_| damaged("its algorithm is unknown"))?,
+            claims: PersonClaims::of(row.claims.split_whitespace()).map_err(|_| damaged("its claims are unknown"))?,
             name: row.name,
             created_at: Timestamp::from_millis(row.created_at),
             updated_at: Timestamp::from_millis(row.updated_at),

@@ -1,14 +1,15 @@
 //! Accounts, one row each, with how their names look and the links to choose a password.
 //!
 //! Every change takes its place in the audit log first, whose lock orders changes: so whether a name is free is asked and
-//! used in one state of the database. One that ends sessions takes a place in the change feed before that, as whoever
-//! writes to the journal does, and writes to the journal last, when the account's row is its own.
+//! used in one state of the database. What changes an account that there was takes its number in the change feed before
+//! that; a new one is known to nobody. One that ends sessions takes another there, as whoever writes to the journal does,
+//! and writes to the journal last, when the account's row is its own.
 
 use async_trait::async_trait;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::changes::REVOCATIONS;
+use super::changes::{REVOCATIONS, USER};
 use super::turns::{LATEST_TURN, STANDING, STANDING_LOCKED, StandingRow, append_turns, is_marked};
 use super::{
     Pool, SqlStore, append_audit, check_text, in_write, note_change, now_inside, on_pool, read_each, read_rows,
@@ -276,6 +277,7 @@ impl UserStore for SqlStore {
                 let Some(stored) = stored.filter(|stored| stored.version == user.version - 1) else {
                     return Ok(UserSwap::Raced);
                 };
+                note_change!(tx, now, USER, &columns.id);
                 let turns = stored.turns_to(user);
                 if !turns.is_empty() {
                     note_change!(tx, now, REVOCATIONS, "");
@@ -328,6 +330,7 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, turn, id) = (self.now().await?, Turn::UserDeleted(*id.as_uuid()), id.to_string());
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, USER, &id);
                 note_change!(tx, now, REVOCATIONS, "");
                 let row = append_audit!(tx, self, now, entry);
                 let stored: Option<(i64,)> =
@@ -397,6 +400,7 @@ impl UserStore for SqlStore {
         self.bounded(async {
             let (now, columns) = (self.now().await?, Columns::of(user)?);
             let row = in_write!(self, |tx| {
+                note_change!(tx, now, USER, &columns.id);
                 note_change!(tx, now, REVOCATIONS, "");
                 let row = append_audit!(tx, self, now, entry);
                 let used = sqlx::query(USE_LINK).bind(digest.as_bytes().as_slice()).bind(&columns.id);

@@ -14,7 +14,11 @@ fn a_resource_is_made_shown_changed_and_deleted() {
     home.json(&["resources", "update", ORDERS, "--name", "Orders", "--scope", "a", "--default-lifetime"]);
     let shown = home.json(&["resources", "show", ORDERS]);
     assert_eq!((&shown["name"], &shown["scopes"], &shown["clients"]), (&json!("Orders"), &json!(["a"]), &json!([])));
-    assert!(shown.get("token_lifetime").is_none());
+    assert!(shown.get("token_lifetime").is_none() && shown.get("claims").is_none());
+    let asks = home.json(&["resources", "update", ORDERS, "--claim", "email roles", "--claim", "attributes.a"]);
+    assert_eq!(asks["claims"], json!(["roles", "email", "attributes.a"]));
+    assert!(home.run(&["resources", "show", ORDERS]).ok().out.contains("roles email attributes.a"));
+    assert!(home.json(&["resources", "update", ORDERS, "--no-claims"]).get("claims").is_none());
     let listed = home.json(&["resources", "list"]);
     let names: Vec<_> = listed["resources"].as_array().unwrap().iter().map(|one| one["resource"].clone()).collect();
     assert_eq!(names, [json!(format!("{}/admin", home.issuer())), json!(ORDERS)]);
@@ -36,7 +40,9 @@ fn what_can_not_be_a_resource_is_refused_and_changes_nothing() {
         (&["create", "https://a.example", "--lifetime", "2h"], "`tokens.max_access_lifetime`"),
         (&["create", "https://a.example", "--algorithm", "Ed25519"], "`keys.algorithms`"),
         (&["create", "https://a.example", "--scope", "a  b"], "a scope is a list"),
+        (&["create", "https://a.example", "--claim", "sub"], "`sub` can't be asked for"),
         (&["create", &admin], "reserved"),
+        (&["update", &admin, "--claim", "roles"], "reserved"),
         (&["update", &admin, "--name", "x"], "reserved"),
         (&["delete", &admin, "--yes"], "reserved"),
         (&["update", ORDERS], "nothing is to be changed"),

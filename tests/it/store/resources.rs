@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use signet::clients::{ClientId, ClientStore, Insert, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap};
+use signet::clients::{
+    ClientId, ClientStore, Insert, PersonClaims, Removal, Resource, ResourceId, ResourceStore, ScopeSet, Swap,
+};
 use signet::ports::StoreError;
 use signet_verify::Algorithm;
 
@@ -30,6 +32,7 @@ async fn a_resource_comes_back_as_it_was_stored(database: &Database) {
         scopes: ScopeSet::parse("orders:read !#$%&'()*+,-./[]^_`{|}~").unwrap(),
         token_lifetime: Some(Duration::from_secs(86_400)),
         algorithm: Some(Algorithm::Ed25519),
+        claims: PersonClaims::of(["email", "roles", "username", "attributes.a:/-._b", "attributes.z"]).unwrap(),
         ..resource("https://orders.example/'\"%?x=🧾".split('🧾').next().unwrap(), now)
     };
     assert_eq!(name.chars().count(), 200);
@@ -51,6 +54,7 @@ async fn a_resource_is_changed_only_from_the_version_before(database: &Database)
     let store = database.open().await;
     let first = registered(&store, ORDERS, database.now()).await;
     let next = Resource { version: 2, name: "Orders".to_owned(), token_lifetime: None, ..first.clone() };
+    let next = Resource { claims: PersonClaims::of(["roles"]).unwrap(), ..next };
     for version in [1, 3] {
         let outcome = store.update_resource(&Resource { version, ..next.clone() }, &entry()).await.unwrap();
         assert_eq!(outcome, Swap::Raced, "{version}");

@@ -6,7 +6,7 @@ use serde_json::json;
 use signet::audit::Entry;
 use signet::clients::Removal;
 use signet::ports::{StoreError, SystemEntropy, Timestamp};
-use signet::store::sql::SqlStore;
+use signet::store::sql::{Change, SqlStore};
 use signet::users::{
     LoginName, PasswordLink, Redemption, StoredPassword, Taken, User, UserId, UserInsert, UserMetadata, UserStore,
     UserSwap,
@@ -27,6 +27,7 @@ contract! {
     of_fifty_redemptions_of_one_link_at_once_one_wins,
     a_link_takes_the_place_of_the_former_and_expired_ones_are_purged,
     each_change_leaves_its_row_in_the_audit_log_and_a_refused_one_none,
+    each_change_of_an_account_that_there_was_is_told_to_who_follows,
 }
 
 const HASH: &str = "$2b$04$abcdefghijklmnopqrstuub.ZjCeFtaHcVNO3csJiht1Oa5O89F5e";
@@ -297,4 +298,29 @@ async fn each_change_leaves_its_row_in_the_audit_log_and_a_refused_one_none(data
     assert_eq!(store.delete_user(&ann.id, None, &act("5")).await.unwrap(), Removal::Removed);
     let subjects = database.sql("SELECT subject FROM audit_log ORDER BY number").await;
     assert_eq!(subjects[before..], ["1", "2", "3", "4", "5"]);
+}
+
+async fn each_change_of_an_account_that_there_was_is_told_to_who_follows(database: &Database) {
+    let store = database.open().await;
+    let now = database.now();
+    let ann = named("ann", now);
+    let told = async || store.changes_after(0).await.unwrap().changes.unwrap().len();
+    inserted(&store, &ann).await;
+    assert_eq!(told().await, 0, "a new one is known to nobody");
+    let next = ann.clone().changed(now);
+    assert_eq!(store.update_user(&next, &entry()).await.unwrap(), UserSwap::Swapped);
+    assert_eq!(store.update_user(&next, &entry()).await.unwrap(), UserSwap::Raced);
+    let (link, _) = PasswordLink::issue(&next, Duration::from_secs(60), &SystemEntropy, now);
+    assert!(store.insert_link(&link, &entry()).await.unwrap());
+    assert_eq!(told().await, 1);
+    let redeemed = next.with_password(stored(HASH), false, now).changed(now);
+    assert_eq!(store.redeem_link(&link.digest, &redeemed, &entry()).await.unwrap(), Redemption::Redeemed);
+    assert_eq!(store.redeem_link(&link.digest, &redeemed, &entry()).await.unwrap(), Redemption::Gone);
+    // Another hash of the same password is no change of the account.
+    assert!(store.keep_hash(&ann.id, &stored(HASH), &stored(OTHER_HASH)).await.unwrap());
+    assert_eq!(told().await, 2);
+    assert_eq!(store.delete_user(&ann.id, None, &entry()).await.unwrap(), Removal::Removed);
+    assert_eq!(store.delete_user(&ann.id, None, &entry()).await.unwrap(), Removal::Absent);
+    let changes = store.changes_after(0).await.unwrap().changes;
+    assert_eq!(changes, Some(vec![Change::User(ann.id.to_string()); 3]), "what was refused left no gap");
 }

@@ -160,3 +160,33 @@ fn a_bound_token_shows_its_confirmation() {
     let token = es256().verify_claims(&claims_with("cnf", json!({ "jkt": "x" }))).unwrap();
     assert_eq!(token.cnf.unwrap()["jkt"], "x");
 }
+
+#[test]
+fn what_is_said_of_a_person_is_read_by_its_type_or_is_an_error() {
+    let read = |name: &str, value: Value| es256().verify_claims(&claims_with(name, value)).unwrap();
+    let token = read("roles", json!(["lead", "orders:read"]));
+    assert_eq!(token.roles(), Ok(vec!["lead", "orders:read"]));
+    assert!(token.has_role("lead") && !token.has_role("Lead") && !token.has_role("orders"));
+    let none = es256().verify_claims(&claims_without("roles")).unwrap();
+    assert_eq!((none.roles(), none.has_role("")), (Ok(vec![]), false));
+    assert_eq!((none.preferred_username(), none.email(), none.attribute("a")), (Ok(None), Ok(None), Ok(None)));
+    // Nothing is converted: what is no list of strings allows nothing, not even what of it is a string.
+    for wrong in [json!("lead"), json!({"lead": true}), json!(["lead", 1]), json!([["lead"]]), json!(null), json!(true)]
+    {
+        let token = read("roles", wrong.clone());
+        assert_eq!(token.roles(), Err(VerifyError::BadClaim("roles")), "{wrong}");
+        assert!(!token.has_role("lead"), "{wrong}");
+    }
+    let token = read("attributes", json!({"department": {"name": "books"}, "sub": "bob"}));
+    assert_eq!(token.attribute("department"), Ok(Some(&json!({"name": "books"}))));
+    assert_eq!((token.attribute("name"), token.sub.as_str()), (Ok(None), "alice"));
+    assert_eq!(token.others["attributes"]["sub"], "bob");
+    for wrong in [json!([]), json!("x"), json!(null)] {
+        assert_eq!(read("attributes", wrong).attribute("x"), Err(VerifyError::BadClaim("attributes")));
+    }
+    assert_eq!(read("preferred_username", json!("Ann")).preferred_username(), Ok(Some("Ann")));
+    assert_eq!(read("email", json!("ann@example.com")).email(), Ok(Some("ann@example.com")));
+    let (username, email) = (read("preferred_username", json!(1)), read("email", json!(["a@b.example"])));
+    assert_eq!(username.preferred_username(), Err(VerifyError::BadClaim("preferred_username")));
+    assert_eq!(email.email(), Err(VerifyError::BadClaim("email")));
+}

@@ -31,6 +31,9 @@ pub enum RefreshRefusal {
     /// The journal says that its session has ended, by its name or with its person or client.
     #[error("the session has ended")]
     Ended,
+    /// The account of its person is gone or disabled.
+    #[error("the account of its person is gone or disabled")]
+    NoAccount,
     /// Decided on its session: absent, expired, foreign or reuse.
     #[error("decided on its session: {}", .0.name())]
     Decided(Decision),
