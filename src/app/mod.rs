@@ -44,6 +44,7 @@ use crate::store::sql::SqlStore;
 use crate::telemetry::{Losses, Metrics, TelemetryError, Traces};
 use crate::tokens::Minter;
 use crate::tokens::session::mac::MacKeeperError;
+use crate::users::Accounts;
 
 pub use banner::banner;
 pub use credentials::{CREDENTIALS_FILE, Credentials};
@@ -350,14 +351,12 @@ struct Seen {
 }
 
 /// What signs people in, as the settings have it.
-fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts) -> Result<Auth, StartError> {
-    let attempts = Arc::new(opened.store.clone());
-    let people = people(settings, issuer, &opened.store, attempts, parts, Arc::new(()))?;
-    Ok(Auth {
-        accounts: people.accounts,
+fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, accounts: Accounts) -> Auth {
+    Auth {
+        accounts,
         person: PersonGuard::new(issuer, Arc::clone(opened.keeper.ring()), settings.clock.max_skew),
         registration: settings.auth.registration,
-    })
+    }
 }
 
 fn compose(
@@ -385,6 +384,8 @@ fn compose(
         certificates,
         traces: traces.clone(),
     };
+    let attempts = Arc::new(opened.store.clone());
+    let people = people(settings, issuer, &opened.store, attempts, parts, Arc::new(()))?;
     let admin = Admin {
         guard: Guard::new(issuer, Arc::clone(&ring), Arc::new(opened.store.clone()), settings.clock.max_skew),
         cursors: Arc::clone(&opened.cursors),
@@ -392,9 +393,11 @@ fn compose(
         keeper: Arc::clone(&opened.keeper),
         administration: administration(settings, issuer, &opened.store, parts),
         directory: Arc::clone(&directory),
+        users: people.administration,
+        sessions: Arc::clone(&opened.sessions),
         audit: Arc::new(opened.store.clone()),
     };
-    let auth = auth(settings, issuer, opened, parts)?;
+    let auth = auth(settings, issuer, opened, people.accounts);
     Ok(Http {
         services: Services {
             issuer: issuer.clone(),

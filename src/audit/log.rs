@@ -1,8 +1,8 @@
-//! Where the audit log is read.
+//! Where the audit log is read, and written where what was done changed nothing else.
 
 use async_trait::async_trait;
 
-use super::{Act, Row};
+use super::{Act, Entry, Row};
 use crate::ports::{StoreError, Timestamp};
 
 /// Which rows of the audit log are wanted.
@@ -25,4 +25,8 @@ pub struct AuditFilter {
 pub trait AuditLog: Send + Sync {
     /// Up to `limit` rows that `filter` wants, the newest first, from the one before the number `before` on.
     async fn audit_page(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Appends a row by itself: for what is to be known although it changed nothing. Repeated: appended again. After
+    /// [`StoreError::Unavailable`] it may be there or not.
+    async fn append_entry(&self, entry: &Entry) -> Result<(), StoreError>;
 }

@@ -7,6 +7,7 @@
 //! - [`link`]: one-time links by which somebody chooses a password
 //! - [`accounts`]: what people do with their own accounts
 //! - [`administration`]: what others do with them
+//! - [`record`]: accounts on their way in and out
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked; no two accounts have names that look
 //! alike; nobody learns from outside whether an account exists; nothing of a password is kept but a slow hash.
@@ -19,6 +20,7 @@ pub mod link;
 pub mod name;
 pub mod password;
 mod passwords;
+pub mod record;
 mod store;
 mod view;
 
@@ -28,7 +30,8 @@ pub use administration::{Import, UserAdministration, UserAdministrationError};
 pub use attempts::AttemptStore;
 pub use link::PasswordLink;
 pub use name::{Email, LoginName, NameError, Username};
-pub use password::{Password, StoredPassword};
+pub use password::{Password, StoredPassword, StoredPasswordError};
 pub use passwords::{NotChecked, NotChosen, Passwords};
+pub use record::{RecordError, UserRecord};
 pub use store::{Redemption, Taken, UserInsert, UserStore, UserSwap};
 pub use view::{PasswordView, UserMetadata, UserView};

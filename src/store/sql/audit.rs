@@ -246,4 +246,8 @@ impl AuditLog for SqlStore {
         })
         .await
     }
+
+    async fn append_entry(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.append(entry).await
+    }
 }
