@@ -153,7 +153,7 @@ async fn what_can_not_be_an_account_is_refused_with_its_member_and_changes_nothi
         }
     }
     for (password, reason) in
-        [("short", "too_short"), ("passwordpassword", "guessable"), ("paul2 paul2 paul2", "personal")]
+        [("sh0rt", "too_short"), ("passwordpassword", "guessable"), ("paul2 paul2 paul2", "personal")]
     {
         let refused = api.change("POST", USERS, None, json!({"username": "paul2", "password": password})).await;
         assert_problem(&refused, 422, "password_refused");
