@@ -44,6 +44,7 @@ use crate::store::sql::SqlStore;
 use crate::telemetry::{HashMetrics, Losses, Metrics, TelemetryError, Traces};
 use crate::tokens::Minter;
 use crate::tokens::session::mac::MacKeeperError;
+use crate::users::Accounts;
 
 pub use banner::banner;
 pub use credentials::{CREDENTIALS_FILE, Credentials};
@@ -350,20 +351,13 @@ struct Seen {
 }
 
 /// What signs people in, as the settings have it.
-fn auth(
-    settings: &Settings,
-    issuer: &Issuer,
-    opened: &Opened,
-    parts: &Parts,
-    hashing: &Arc<HashMetrics>,
-) -> Result<Auth, StartError> {
-    let people = people(settings, issuer, &opened.store, opened.attempts(), parts, Arc::clone(hashing) as _)?;
-    Ok(Auth {
-        accounts: people.accounts,
+fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, accounts: Accounts) -> Auth {
+    Auth {
+        accounts,
         person: PersonGuard::new(issuer, Arc::clone(opened.keeper.ring()), settings.clock.max_skew),
         registration: settings.auth.registration,
         audit: Arc::new(opened.store.clone()),
-    })
+    }
 }
 
 /// Who may call the admin API, as the settings have it.
@@ -398,6 +392,8 @@ fn compose(
         certificates,
         traces: traces.clone(),
     };
+    let hashing = Arc::new(HashMetrics::new().map_err(TelemetryError::from)?);
+    let people = people(settings, issuer, &opened.store, opened.attempts(), parts, Arc::clone(&hashing) as _)?;
     let admin = Admin {
         guard: guard(settings, issuer, opened),
         cursors: Arc::clone(&opened.cursors),
@@ -405,11 +401,11 @@ fn compose(
         keeper: Arc::clone(&opened.keeper),
         administration: administration(settings, issuer, &opened.store, parts),
         directory: Arc::clone(&directory),
+        users: people.administration,
         sessions: Arc::clone(&opened.sessions),
         audit: Arc::new(opened.store.clone()),
     };
-    let hashing = Arc::new(HashMetrics::new().map_err(TelemetryError::from)?);
-    let auth = auth(settings, issuer, opened, parts, &hashing)?;
+    let auth = auth(settings, issuer, opened, people.accounts);
     Ok(Http {
         services: Services {
             issuer: issuer.clone(),

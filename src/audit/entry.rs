@@ -119,6 +119,8 @@ acts! {
     UsersRegister = "users.register",
     /// An account was taken over from another program.
     UsersImport = "users.import",
+    /// Accounts were given out with the hashes of their passwords.
+    UsersExport = "users.export",
     /// What describes an account was replaced.
     UsersUpdate = "users.update",
     /// An account was enabled.

@@ -26,6 +26,7 @@ pub trait AuditLog: Send + Sync {
     /// Up to `limit` rows that `filter` wants, the newest first, from the one before the number `before` on.
     async fn audit_page(&self, filter: &AuditFilter, before: Option<i64>, limit: u32) -> Result<Vec<Row>, StoreError>;
 
-    /// Appends an entry that no other change comes with. Once it has returned, the row is there to stay.
+    /// Appends an entry that no other change comes with. Once it has returned, the row is there to stay. Repeated: appended
+    /// again. After [`StoreError::Unavailable`] it may be there or not.
     async fn record(&self, entry: &Entry) -> Result<(), StoreError>;
 }

@@ -4,6 +4,7 @@
 //! prints on standard output is its result and nothing else, as JSON with `--json`; a secret is printed only by the
 //! verb that makes it.
 
+mod acting;
 mod audit;
 mod backup;
 mod clients;
@@ -17,12 +18,14 @@ mod input;
 mod installation;
 mod keys;
 mod output;
+mod people;
 mod progress;
 mod registry;
 mod remote;
 mod reseal;
 mod resources;
 mod serve;
+mod sessions;
 mod setup;
 mod span;
 mod system_error;
@@ -95,6 +98,9 @@ enum Verb {
     /// Make and look after people's accounts.
     #[command(subcommand)]
     Users(users::Verb),
+    /// See who is signed in, and end sessions.
+    #[command(subcommand)]
+    Sessions(sessions::Verb),
     /// Read the audit log, and verify that nobody changed it.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -162,6 +168,7 @@ fn perform(context: &Context, verb: Verb) -> Result<(), Failure> {
             Verb::Clients(verb) => clients::run(context, verb).await,
             Verb::Resources(verb) => resources::run(context, verb).await,
             Verb::Users(verb) => users::run(context, verb).await,
+            Verb::Sessions(verb) => sessions::run(context, verb).await,
             Verb::Audit(verb) => audit::run(context, verb).await,
             Verb::Token(verb) => token::run(context, verb).await,
             Verb::Health(arguments) => health::run(context, &arguments).await,

@@ -1,9 +1,11 @@
 //! The admin API, for verbs that are told `--url`: they act as a client, with a token of as few scopes as the verb needs,
-//! and with all that the client may get only to change a client that has such scopes itself.
+//! and with all that the client may get only to change a client or an account that has such scopes itself. A token that
+//! ends while they are at it is replaced.
 //!
 //! Guarantees: neither a secret nor a token crosses a network readable; what the server says reaches a terminal as plain
 //! text.
 
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
 use url::Url;
 
 use super::fetch::{self, Answer};
@@ -21,6 +22,7 @@ use super::output::plain;
 use super::token::{self, AdminToken};
 use super::{Context, Failure};
 use crate::config::Settings;
+use crate::secret::SecretText;
 
 /// Far above any page of the API, in bytes.
 const MOST_ANSWER: usize = 8 * 1024 * 1024;
@@ -43,18 +45,23 @@ pub(super) struct Through {
 pub(super) struct Api {
     base: String,
     pub(super) token: AdminToken,
-    /// One with all scopes that are to be had, once the first one was too weak.
-    whole: OnceCell<AdminToken>,
+    /// The token in use: that one, until it was too weak or has ended.
+    text: RefCell<SecretText>,
+    /// Whether the one in use has all scopes that are to be had.
+    is_whole: Cell<bool>,
+    needed: String,
+    liked: String,
     settings: Settings,
     limit: Duration,
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
     #[serde(default)]
-    damaged: Vec<String>,
-    next_cursor: Option<String>,
+    pub(super) damaged: Vec<String>,
+    pub(super) next_cursor: Option<String>,
 }
 
 /// What is on the pages of a list, and the names of what belongs there and can't be read.
@@ -74,6 +81,8 @@ pub(super) enum Version {
 pub(super) const STALE: &str = "stale_version";
 /// What it says when a client has, or would get, scopes that the token lacks.
 const BEYOND: &str = "beyond_own_power";
+/// What it says when a token is not good any more.
+const EXPIRED: &str = "invalid_token";
 
 impl Through {
     /// The API with a token for `scope`, where one is to be asked.
@@ -95,7 +104,9 @@ impl Through {
         }
         let base = format!("{}/admin/v1", url.as_str().trim_end_matches('/'));
         let token = token::admin_token(&settings, self.credentials.as_deref(), needed, liked).await?;
-        Ok(Some(Api { base, token, whole: OnceCell::new(), settings, limit: fetch::TIMEOUT }))
+        let (text, is_whole) = (RefCell::new(token.text.clone()), Cell::new(false));
+        let (needed, liked) = (needed.to_owned(), liked.to_owned());
+        Ok(Some(Api { base, token, text, is_whole, needed, liked, settings, limit: fetch::TIMEOUT }))
     }
 }
 
@@ -114,11 +125,7 @@ impl Api {
     ) -> Result<Listed<T>, Failure> {
         let (mut listed, mut cursor) = (Listed { items: Vec::new(), damaged: Vec::new() }, None::<String>);
         loop {
-            let size = (most - listed.items.len()).min(MOST_ITEMS).to_string();
-            let mut query = filters.to_vec();
-            query.push(("page_size", &size));
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let page: Page<T> = self.get(path, &query).await?;
+            let page: Page<T> = self.page(path, filters, cursor.as_deref(), most - listed.items.len()).await?;
             listed.items.extend(page.items);
             listed.damaged.extend(page.damaged);
             cursor = page.next_cursor;
@@ -126,6 +133,21 @@ impl Api {
                 return Ok(listed);
             }
         }
+    }
+
+    /// The page of a list that begins at `cursor`, with at most `most` items.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filters: &[(&str, &str)],
+        cursor: Option<&str>,
+        most: usize,
+    ) -> Result<Page<T>, Failure> {
+        let size = most.min(MOST_ITEMS).to_string();
+        let mut query = filters.to_vec();
+        query.push(("page_size", &size));
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        self.get(path, &query).await
     }
 
     /// What is at `path`.
@@ -160,6 +182,18 @@ impl Api {
         self.send(&url, request, &[204]).await.map(drop)
     }
 
+    /// Ends what is at `path` and has no versions; `None` where the answer has no body.
+    pub(super) async fn end<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Failure> {
+        let url = self.url(path, query)?;
+        let answer = self.send(&url, self.request(Method::DELETE, &url)?, &[200, 204]).await?;
+        let read = |answer: Answer| serde_json::from_slice(&answer.body).map_err(|_| unusable(&url, &answer));
+        Some(answer).filter(|answer| answer.status == 200).map(read).transpose()
+    }
+
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, Failure> {
         let address = format!("{}/{path}", self.base);
         let mut url =
@@ -181,26 +215,28 @@ impl Api {
     }
 
     async fn send(&self, url: &Url, request: RequestBuilder, good: &[u16]) -> Result<Answer, Failure> {
-        let token = self.whole.get().unwrap_or(&self.token);
         let again = request.try_clone();
-        match (self.send_with(token, url, request, good).await, again) {
+        let refused = match self.send_with(url, request, good).await {
+            Err(refused) => refused,
+            answer => return answer,
+        };
+        let (Failure::Coded { code, .. }, Some(again)) = (&refused, again) else { return Err(refused) };
+        match code.as_str() {
             // Nobody changes a client with scopes that their token lacks: this takes more than the verb by itself.
-            (Err(Failure::Coded { code, .. }), Some(again)) if code == BEYOND && self.whole.get().is_none() => {
-                let all = || token::admin_token(&self.settings, Some(&self.token.file), "", "");
-                self.send_with(self.whole.get_or_try_init(all).await?, url, again, good).await
-            }
-            (sent, _) => sent,
+            BEYOND if !self.is_whole.get() => self.is_whole.set(true),
+            // What is done takes longer than a token lives.
+            EXPIRED => {}
+            _ => return Err(refused),
         }
+        let (needed, liked) = if self.is_whole.get() { ("", "") } else { (&*self.needed, &*self.liked) };
+        let token = token::admin_token(&self.settings, Some(&self.token.file), needed, liked).await?;
+        self.text.replace(token.text);
+        self.send_with(url, again, good).await
     }
 
-    async fn send_with(
-        &self,
-        token: &AdminToken,
-        url: &Url,
-        request: RequestBuilder,
-        good: &[u16],
-    ) -> Result<Answer, Failure> {
-        let request = request.bearer_auth(token.text.expose());
+    async fn send_with(&self, url: &Url, request: RequestBuilder, good: &[u16]) -> Result<Answer, Failure> {
+        let token = self.text.borrow().clone();
+        let request = request.bearer_auth(token.expose());
         let answer = fetch::send_within(self.limit, url, request, MOST_ANSWER).await?;
         if good.contains(&answer.status) {
             return Ok(answer);

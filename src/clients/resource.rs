@@ -13,9 +13,10 @@ use crate::issuer::Issuer;
 use crate::ports::Timestamp;
 
 /// What `<issuer>/admin` offers. A scope beyond the caller's own can never be given away; `keys:import` is everything,
-/// since whoever brings a signing key can sign anything.
-pub const ADMIN_SCOPES: &str =
-    "keys:read keys:write keys:import clients:read clients:write resources:read resources:write audit:read";
+/// since whoever brings a signing key can sign anything. `users:import` may take over identifiers that resources know
+/// people by, and `users:export` gives what passwords can be guessed from: neither comes with `users:write`.
+pub const ADMIN_SCOPES: &str = "keys:read keys:write keys:import clients:read clients:write resources:read \
+     resources:write users:read users:write users:import users:export sessions:read sessions:write audit:read";
 
 const ADMIN: &str = "/admin";
 const MAX_IDENTIFIER: usize = 512;

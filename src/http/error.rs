@@ -7,6 +7,7 @@
 mod denied;
 mod keys;
 mod problem;
+mod users;
 
 use std::borrow::Cow;
 

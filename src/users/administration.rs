@@ -13,8 +13,8 @@ use tracing::warn;
 
 use super::attempts::AttemptStore;
 use super::{
-    NotChosen, Password, PasswordLink, Passwords, StoredPassword, Taken, User, UserError, UserId, UserInsert,
-    UserMetadata, UserStore, UserSwap, Username,
+    LoginName, NotChosen, Password, PasswordLink, Passwords, StoredPassword, Taken, User, UserError, UserId,
+    UserInsert, UserMetadata, UserStore, UserSwap, Username,
 };
 use crate::audit::Act;
 use crate::clients::{Power, Removal, Request, ScopeSet};
@@ -45,6 +45,9 @@ pub enum UserAdministrationError {
     /// There is none of that identifier.
     #[error("there is none of that identifier")]
     Absent,
+    /// There is one of that identifier, which was brought along.
+    #[error("there is an account of that identifier already")]
+    Exists,
     /// Someone changed it since the caller saw it.
     #[error("it was changed meanwhile, and is of version {version} now")]
     Stale {
@@ -126,9 +129,14 @@ impl UserAdministration {
     pub async fn find(&self, text: &str) -> Result<User, UserAdministrationError> {
         let found = match text.parse() {
             Ok(id) => self.users.load_user(&id).await?,
-            Err(_) => self.users.find_user(&super::LoginName::parse(text)).await?,
+            Err(_) => self.find_by(&LoginName::parse(text)).await?,
         };
         found.ok_or(UserAdministrationError::Absent)
+    }
+
+    /// The account whose owner logs in by `name`; `None` when there is none.
+    pub async fn find_by(&self, name: &LoginName) -> Result<Option<User>, UserAdministrationError> {
+        Ok(self.users.find_user(name).await?)
     }
 
     /// Up to `limit` accounts by ascending identifier, from the one after `after` on; one that can't be read is an error
@@ -174,7 +182,11 @@ impl UserAdministration {
             user = user.with_password(stored.clone(), import.must_change, now);
         }
         over(request.power, None, Some(&user))?;
-        self.insert(request, Act::UsersImport, user).await
+        match self.insert(request, Act::UsersImport, user).await {
+            // The store refuses an identifier that there is, and nothing else of what was checked before.
+            Err(UserAdministrationError::Store(StoreError::Refused(_))) => Err(UserAdministrationError::Exists),
+            outcome => outcome,
+        }
     }
 
     async fn insert(&self, request: Request<'_>, act: Act, user: User) -> Result<User, UserAdministrationError> {

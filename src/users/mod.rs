@@ -8,6 +8,7 @@
 //! - [`accounts`]: what people do with their own accounts
 //! - [`administration`]: what others do with them
 //! - [`profiles`]: what this replica knows of people, for the tokens that tell something of them
+//! - [`record`]: accounts on their way in and out
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked; no two accounts have names that look
 //! alike; nobody learns from outside whether an account exists; nothing of a password is kept but a slow hash.
@@ -21,6 +22,7 @@ pub mod name;
 pub mod password;
 mod passwords;
 pub mod profiles;
+pub mod record;
 mod store;
 mod view;
 
@@ -30,8 +32,9 @@ pub use administration::{Import, UserAdministration, UserAdministrationError};
 pub use attempts::AttemptStore;
 pub use link::PasswordLink;
 pub use name::{Email, LoginName, NameError, Username};
-pub use password::{Password, StoredPassword};
+pub use password::{Password, StoredPassword, StoredPasswordError};
 pub use passwords::{NotChecked, NotChosen, Passwords};
 pub use profiles::{Profile, Profiles};
+pub use record::{RecordError, UserRecord};
 pub use store::{Redemption, Standing, Taken, UserInsert, UserStore, UserSwap};
 pub use view::{PasswordView, UserMetadata, UserView};

@@ -57,7 +57,7 @@ impl UserMetadata {
 }
 
 /// An account, without anything of its password.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UserView {
     /// Its identifier, the `sub` of its tokens.
     pub id: String,
@@ -78,7 +78,7 @@ pub struct UserView {
 }
 
 /// What there is to know of a password that is no secret.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct PasswordView {
     /// How it is hashed: argon2id, or what it was imported as until its owner logs in.
     pub hash: String,

@@ -6,9 +6,12 @@ mod guard;
 mod keys;
 mod lists;
 mod paper;
+mod people;
 mod power;
 mod requests;
 mod secrets;
+mod sessions;
+mod users;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ mod health;
 mod help;
 pub mod home;
 pub mod keys;
+mod people;
 mod reseal;
 mod resources;
 mod through;

@@ -138,10 +138,11 @@ fn every_code_of_a_problem_is_on_paper_with_its_status_and_no_other() {
     let told: BTreeSet<String> =
         rows.take_while(|line| line.starts_with('|')).map(|line| line.split('`').nth(1).unwrap().to_owned()).collect();
     // A code is the first argument of what says it, before its status or its words.
-    let built: BTreeSet<String> = ["src/http/error.rs", "src/http/error/problem.rs", "src/http/error/keys.rs"]
+    let built: BTreeSet<String> = ["error.rs", "error/problem.rs", "error/keys.rs", "error/users.rs"]
+        .map(|path| format!("src/http/{path}"))
         .into_iter()
         .flat_map(|path| {
-            let source = read(path).replace(char::is_whitespace, "");
+            let source = read(&path).replace(char::is_whitespace, "");
             let starts = ["Told::new(\"", "Self::new(\"", "bad(\"", "conflict(\""];
             let codes = starts.map(|start| {
                 let rests = source.split(start).skip(1);
@@ -236,7 +237,7 @@ fn every_command_that_a_paper_shows_exists_with_its_options() {
     for (path, call) in shown {
         // The verbs are the first words, up to two, as long as they are words.
         let is_verb = |word: &&String| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-        let groups = ["config", "keys", "clients", "resources", "token", "audit", "users"];
+        let groups = ["config", "keys", "clients", "resources", "token", "audit", "users", "sessions"];
         let most = if call.first().is_some_and(|verb| groups.contains(&verb.as_str())) { 2 } else { 1 };
         let verbs: Vec<_> = call.iter().take(most).take_while(is_verb).filter(|word| !word.starts_with('-')).collect();
         let help = Command::new(env!("CARGO_BIN_EXE_signet")).args(&verbs).arg("--help").output().unwrap();

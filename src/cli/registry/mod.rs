@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::here::Here;
 use self::there::There;
+use super::acting::Outcome;
 use super::output::plain;
 use super::remote::Through;
 use super::why::How;
@@ -45,13 +46,6 @@ pub(super) struct DamagedClient {
 
 /// What is to be made of what describes a resource.
 pub(super) type Change<'c> = dyn Fn(&mut ResourceMetadata) + 'c;
-
-/// What became of something.
-pub(super) struct Outcome<T> {
-    pub(super) now: T,
-    /// Whether it is another than before.
-    pub(super) changed: bool,
-}
 
 /// What came of rolling a secret.
 #[derive(Serialize, Deserialize)]

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::Value;
 
-use super::{At, Failure, MOST_METADATA, input, plain};
-use crate::cli::why::Why;
-use crate::clients::Request;
+use super::{Accounts, Context, Failure, MOST_METADATA, input, plain};
+use crate::cli::why::How;
 use crate::secret::SecretText;
 use crate::users::password::PASSWORD_LIMIT;
 use crate::users::{Password, UserMetadata, UserView};
@@ -33,7 +32,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
     #[command(flatten)]
-    pub(super) why: Why,
+    pub(super) how: How,
 }
 
 /// Splits at the first `=`: names have none.
@@ -67,18 +66,17 @@ impl Arguments {
 }
 
 pub(super) async fn run(
-    at: &At<'_>,
-    why: &Why,
+    context: &Context,
+    accounts: &dyn Accounts,
     metadata: &UserMetadata,
     password: Option<Password>,
 ) -> Result<(), Failure> {
     let has_password = password.is_some();
-    let creating = async |request: Request<'_>| at.administration.create(request, metadata, password).await;
-    let user = at.requesting(why, creating).await?;
-    let output = &at.context.output;
-    output.result(&UserView::of(&user), |view| format!("The account is made.\n\n{}", view.text()))?;
+    let user = accounts.create(metadata, password).await?;
+    let output = &context.output;
+    output.result(&user, |view| format!("The account is made.\n\n{}", UserView::text(view)))?;
     if !has_password {
-        let name = plain(user.username.as_str());
+        let name = plain(&user.metadata.username);
         output.note(&format!("it has no password yet: `signet users password-link {name}` makes a link to choose one"));
     }
     Ok(())

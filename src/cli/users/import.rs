@@ -3,26 +3,23 @@
 //! Guarantees: a row that can't be taken is refused with its line and the reason, and the others are taken; nothing of a
 //! hash is in what is said about it.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::At;
+use super::{Accounts, Context, Failure, input};
 use crate::cli::output::plain;
+use crate::cli::people::Taken;
 use crate::cli::progress::Progress;
-use crate::cli::why::Why;
-use crate::cli::{Failure, input};
-use crate::clients::Request;
-use crate::ports::StoreError;
-use crate::users::{Import, StoredPassword, User, UserAdministrationError, UserMetadata};
+use crate::cli::why::How;
+use crate::clients::ADMIN_SCOPES;
+use crate::users::UserRecord;
 
 pub(super) const HELP: &str = "\
 Examples:
   signet users import users.jsonl
   signet users import users.csv --must-change --reason 'moved from the old shop'
   mysqldump-to-csv users | signet users import - --format csv
+  signet users import users.jsonl --url https://signet-admin.example
 
 JSON lines, one account each; all members but one of the names may be left out:
   {\"username\": \"ann\", \"email\": \"ann@example.com\", \"password_hash\": \"$2b$12$...\", \"roles\": [\"billing\"],
@@ -35,6 +32,8 @@ login replaces each by argon2id. Rows that are refused are told by line; the exi
 
 /// Larger files are to be split.
 const MOST_BYTES: usize = 1 << 30;
+/// Longer than any account that is accepted, and so short that the admin API takes as many as are sent at once.
+const MOST_ROW: usize = 16 * 1024;
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
@@ -47,7 +46,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     must_change: bool,
     #[command(flatten)]
-    why: Why,
+    pub(super) how: How,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,108 +55,39 @@ enum Format {
     Csv,
 }
 
-/// An account in a file. Unknown members are refused: they would be lost.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Record {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    roles: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    attributes: BTreeMap<String, Value>,
-    #[serde(default = "enabled")]
-    enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    password_hash: Option<String>,
-    #[serde(default)]
-    must_change_password: bool,
-}
-
-const fn enabled() -> bool {
-    true
-}
-
-impl Record {
-    /// The record of `user`, as it is exported.
-    pub(super) fn of(user: &User, with_hash: bool) -> Self {
-        let metadata = UserMetadata::of(user);
-        let password = user.password.as_ref();
-        Self {
-            id: Some(user.id.to_string()),
-            username: Some(metadata.username),
-            email: metadata.email,
-            roles: metadata.roles,
-            attributes: metadata.attributes,
-            enabled: user.enabled,
-            password_hash: password.filter(|_| with_hash).map(|password| password.stored.expose().to_owned()),
-            must_change_password: password.is_some_and(|password| password.must_change),
-        }
-    }
-
-    /// What is to be imported.
-    fn import(self, must_change: bool) -> Result<Import, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let id = self.id.as_deref().map(str::parse).transpose().map_err(|error| text(&error))?;
-        let password = self.password_hash.as_deref().map(StoredPassword::parse).transpose();
-        let password = password.map_err(|error| format!("password_hash: {error}"))?;
-        if self.username.is_none() && self.email.is_none() {
-            return Err("it has neither a username nor an e-mail address".to_owned());
-        }
-        let must_change = must_change || self.must_change_password;
-        let metadata = UserMetadata {
-            username: self.username.unwrap_or_default(),
-            email: self.email,
-            roles: self.roles,
-            attributes: self.attributes,
-        };
-        Ok(Import { metadata, password, must_change, enabled: self.enabled, id })
-    }
-}
-
 /// A row of the file: its line, and what it holds or why it holds nothing.
-type Row = (u64, Result<Record, String>);
+type Row = (u64, Result<UserRecord, String>);
 
 /// Reads the file, before the database is opened.
 pub(super) fn read(arguments: &Arguments) -> Result<Vec<Row>, Failure> {
     let by_name = if arguments.file.to_ascii_lowercase().ends_with(".csv") { Format::Csv } else { Format::Jsonl };
     let text = input::text(&arguments.file, MOST_BYTES)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    match arguments.format.unwrap_or(by_name) {
-        Format::Jsonl => Ok(json_lines(text)),
-        Format::Csv => csv_rows(text)
-            .map_err(|why| Failure::Refused(format!("{} is no CSV of accounts: {why}", input::shown(&arguments.file)))),
-    }
+    let rows = match arguments.format.unwrap_or(by_name) {
+        Format::Jsonl => json_lines(text),
+        Format::Csv => csv_rows(text).map_err(|why| {
+            Failure::Refused(format!("{} is no CSV of accounts: {why}", input::shown(&arguments.file)))
+        })?,
+    };
+    Ok(rows.into_iter().map(|(line, row)| (line, row.and_then(bounded))).collect())
+}
+
+/// The record, where it is no longer than one that is accepted.
+fn bounded(record: UserRecord) -> Result<UserRecord, String> {
+    let length = serde_json::to_vec(&record).map_or(usize::MAX, |text| text.len());
+    if length > MOST_ROW { Err(format!("it is longer than {MOST_ROW} bytes")) } else { Ok(record) }
 }
 
 fn json_lines(text: &str) -> Vec<Row> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let record = |line: &str| {
-        serde_json::from_str(line).map_err(|error| {
+        serde_json::from_str(line).map_err(|error: serde_json::Error| {
             // Its own message may repeat what it read, and counts lines within the line.
             let known = if error.is_data() { "it does not fit" } else { "it is no JSON" };
-            format!("{known}, at character {}: {}", error.column(), kind_of(&error))
+            format!("{known}, at character {}: {}", error.column(), UserRecord::what_is_wrong(&error))
         })
     };
     lines.map(|(number, line)| (number, record(line))).collect()
-}
-
-/// What is wrong with a line, without any of its values.
-fn kind_of(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    // The names of members are said, values are not.
-    match message.split(" at line ").next().unwrap_or_default() {
-        told if ["unknown field", "missing field", "duplicate field"].iter().any(|known| told.starts_with(known)) => {
-            plain(told)
-        }
-        told if told.starts_with("invalid type") => "a member is of another type than it should be".to_owned(),
-        _ if error.is_eof() => "it ends too early".to_owned(),
-        _ => "it is malformed there".to_owned(),
-    }
 }
 
 fn csv_rows(text: &str) -> Result<Vec<Row>, String> {
@@ -190,11 +120,11 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn csv_record(names: &csv::StringRecord, fields: &csv::StringRecord) -> Result<Record, String> {
+fn csv_record(names: &csv::StringRecord, fields: &csv::StringRecord) -> Result<UserRecord, String> {
     if names.len() != fields.len() {
         return Err(format!("it has {} fields, and the first line {}", fields.len(), names.len()));
     }
-    let mut record = Record { enabled: true, ..Record::default() };
+    let mut record = UserRecord { enabled: true, ..UserRecord::default() };
     // An empty field is one that is left out.
     for (name, field) in names.iter().zip(fields).filter(|(_, field)| !field.is_empty()) {
         let text = || Some(field.to_owned());
@@ -223,38 +153,66 @@ fn yes_or_no(name: &str, field: &str) -> Result<bool, String> {
     }
 }
 
-pub(super) async fn run(at: &At<'_>, arguments: &Arguments, rows: Vec<Row>) -> Result<(), Failure> {
+/// Scopes beside that of importing which a token is to have where they are to be had: nobody takes an account over that
+/// may do more in the admin API than they themselves.
+pub(super) fn liked(rows: &[Row]) -> String {
+    let of_admin =
+        |(_, row): &Row| row.as_ref().is_ok_and(|row| row.roles.iter().any(|role| role.starts_with("signet:")));
+    let others = ADMIN_SCOPES.split(' ').filter(|scope| *scope != "users:import");
+    if rows.iter().any(of_admin) { others.collect::<Vec<_>>().join(" ") } else { String::new() }
+}
+
+pub(super) async fn run(
+    context: &Context,
+    accounts: &dyn Accounts,
+    arguments: &Arguments,
+    rows: Vec<Row>,
+) -> Result<(), Failure> {
     let total = rows.len() as u64;
-    let mut progress = Progress::new("accounts", at.context.output.is_json());
-    let (mut imported, mut refused) = (0_u64, Vec::new());
-    for (done, (line, row)) in (1..).zip(rows) {
-        match row.and_then(|record| record.import(arguments.must_change)) {
-            Ok(import) => {
-                let importing = async |request: Request<'_>| at.administration.import(request, &import).await;
-                match at.requesting(&arguments.why, importing).await {
-                    Ok(_) => imported += 1,
-                    // The next row would fare no better.
-                    Err(UserAdministrationError::Store(error @ StoreError::Unavailable(_))) => {
-                        drop(progress);
-                        return Err(Failure::Unavailable(format!(
-                            "{imported} accounts are imported, and at line {line} it ended: {error}. What is imported \
-                             is refused as taken when you try again"
-                        )));
-                    }
-                    Err(error) => refused.push((line, error.to_string())),
+    let mut progress = Progress::new("accounts", context.output.is_json());
+    let (mut imported, mut refused, mut done) = (0_u64, Vec::new(), 0);
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let (mut lines, mut records) = (Vec::new(), Vec::new());
+        for (line, row) in rows.by_ref().take(accounts.rows_at_once()) {
+            done += 1;
+            match row {
+                Ok(record) => {
+                    lines.push(line);
+                    records.push(record);
                 }
+                Err(why) => refused.push((line, why)),
             }
-            Err(why) => refused.push((line, why)),
+        }
+        let taken = if records.is_empty() {
+            Taken { rows: Vec::new(), ended: None }
+        } else {
+            accounts.import(records, arguments.must_change).await?
+        };
+        let at = lines.get(taken.rows.len()).copied().unwrap_or_default();
+        for (line, row) in lines.into_iter().zip(taken.rows) {
+            match row {
+                Ok(()) => imported += 1,
+                Err(why) => refused.push((line, why)),
+            }
+        }
+        if let Some(why) = taken.ended {
+            drop(progress);
+            return Err(Failure::Unavailable(format!(
+                "{imported} accounts are imported, and at line {at} it ended: {why}. What is imported is refused as taken \
+                 when you try again"
+            )));
         }
         progress.update(done, total);
     }
     drop(progress);
-    report(at, imported, &refused)
+    refused.sort_by_key(|(line, _)| *line);
+    report(context, imported, &refused)
 }
 
-fn report(at: &At<'_>, imported: u64, refused: &[(u64, String)]) -> Result<(), Failure> {
+fn report(context: &Context, imported: u64, refused: &[(u64, String)]) -> Result<(), Failure> {
     let told: Vec<_> = refused.iter().map(|(line, why)| json!({ "line": line, "why": why })).collect();
-    at.context.output.result(&json!({ "imported": imported, "refused": told }), |_| {
+    context.output.result(&json!({ "imported": imported, "refused": told }), |_| {
         let lines: String = refused.iter().map(|(line, why)| format!("line {line}: {}\n", plain(why))).collect();
         let accounts = if imported == 1 { "account is" } else { "accounts are" };
         format!("{lines}{imported} {accounts} imported.")
@@ -303,8 +261,5 @@ mod tests {
         let rows = json_lines("\n{\"username\": \"ann\", \"passwort\": \"x\"}\n\n{\"username\": \"bob\"}");
         assert_eq!((rows[0].0, rows[1].0), (2, 4));
         assert!(rows[0].1.as_ref().unwrap_err().contains("unknown field `passwort`"));
-        let why =
-            Record { password_hash: Some("$9$canary".to_owned()), ..Record::default() }.import(false).unwrap_err();
-        assert!(!why.contains("canary"), "{why}");
     }
 }

@@ -18,7 +18,10 @@ mod keys;
 mod paging;
 mod precondition;
 mod query;
+mod records;
 mod resources;
+mod sessions;
+mod users;
 
 use std::sync::Arc;
 
@@ -33,6 +36,7 @@ use crate::clients::{Administration, Directory};
 use crate::keys::KeyKeeper;
 use crate::ports::Timestamp;
 use crate::tokens::session::Sessions;
+use crate::users::UserAdministration;
 
 pub use clients::{Because, ClientPage, RegisterClient, ReplaceClient, RollSecret, RolledSecret};
 pub use cursor::Cursors;
@@ -40,7 +44,10 @@ pub use guard::{Callers, Guard};
 pub use key_views::{ActionView, KeyChangeView, KeyLife, KeyList, KeyView, TransitionView};
 pub use keys::{ActivateKey, CompromiseKey, CreateKey, ImportKey, RetireKey, RotateKeys};
 pub use paging::Page;
+pub use records::{ImportReport, ImportUsers, RowReport};
 pub use resources::{CreateResource, ReplaceResource, path_segment};
+pub use sessions::EndedCount;
+pub use users::{CreateUser, IssuedLink, ReplaceUser, UserPage};
 
 pub(super) use caller::Caller;
 
@@ -58,6 +65,8 @@ pub struct Admin {
     pub administration: Administration,
     /// What this replica knows of them.
     pub directory: Arc<Directory>,
+    /// Changes people's accounts.
+    pub users: UserAdministration,
     /// The sessions of people, which changes of clients and accounts end.
     pub sessions: Arc<Sessions>,
     /// The audit log.
@@ -67,6 +76,8 @@ pub struct Admin {
 impl Admin {
     /// The largest body, in bytes: a client may have ten keys and a hundred resources.
     pub const BODY: usize = 256 * 1024;
+    /// The same where accounts are imported: 500 of them have 4 kB each.
+    pub const IMPORT_BODY: usize = 2 * 1024 * 1024;
 }
 
 /// What can be done through the admin API.
@@ -93,6 +104,20 @@ pub(super) enum Operation {
     ShowResource,
     ReplaceResource,
     DeleteResource,
+    ListUsers,
+    CreateUser,
+    ImportUsers,
+    ExportUsers,
+    ShowUser,
+    ReplaceUser,
+    DeleteUser,
+    IssueLink,
+    DisableUser,
+    EnableUser,
+    ListSessions,
+    EndSessions,
+    ShowSession,
+    EndSession,
     ReadAudit,
 }
 
@@ -152,6 +177,20 @@ impl Operation {
             Self::ShowResource => resources::show(admin, call).await,
             Self::ReplaceResource => resources::replace(admin, call).await,
             Self::DeleteResource => resources::delete(admin, call).await,
+            Self::ListUsers => users::list(admin, call).await,
+            Self::CreateUser => users::create(admin, call).await,
+            Self::ImportUsers => records::import(admin, call).await,
+            Self::ExportUsers => records::export(admin, call).await,
+            Self::ShowUser => users::show(admin, call).await,
+            Self::ReplaceUser => users::replace(admin, call).await,
+            Self::DeleteUser => users::delete(admin, call).await,
+            Self::IssueLink => users::issue_link(admin, call).await,
+            Self::DisableUser => users::set_enabled(admin, call, false).await,
+            Self::EnableUser => users::set_enabled(admin, call, true).await,
+            Self::ListSessions => sessions::list(admin, call).await,
+            Self::EndSessions => sessions::end_all(admin, call).await,
+            Self::ShowSession => sessions::show(admin, call).await,
+            Self::EndSession => sessions::end(admin, call).await,
             Self::ReadAudit => audit::page(admin, call).await,
         }
     }
@@ -170,7 +209,13 @@ impl Operation {
             | Self::DisableClient
             | Self::EnableClient
             | Self::CreateResource
-            | Self::ReplaceResource => true,
+            | Self::ReplaceResource
+            | Self::CreateUser
+            | Self::ImportUsers
+            | Self::ReplaceUser
+            | Self::IssueLink
+            | Self::DisableUser
+            | Self::EnableUser => true,
             Self::ListKeys
             | Self::ShowKey
             | Self::ListClients
@@ -179,6 +224,14 @@ impl Operation {
             | Self::ListResources
             | Self::ShowResource
             | Self::DeleteResource
+            | Self::ListUsers
+            | Self::ExportUsers
+            | Self::ShowUser
+            | Self::DeleteUser
+            | Self::ListSessions
+            | Self::EndSessions
+            | Self::ShowSession
+            | Self::EndSession
             | Self::ReadAudit => false,
         }
     }

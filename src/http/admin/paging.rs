@@ -64,7 +64,12 @@ impl<'q> Wanted<'q> {
             last = Some(position);
         }
         let next = last.filter(|_| !is_last);
-        Page { items, next_cursor: next.map(|position| admin.cursors.seal(&self.listing, &position)) }
+        Page { items, next_cursor: next.map(|position| self.cursor(admin, &position)) }
+    }
+
+    /// The cursor for what comes after `position`.
+    pub(super) fn cursor(&self, admin: &Admin, position: &str) -> String {
+        admin.cursors.seal(&self.listing, position)
     }
 }
 

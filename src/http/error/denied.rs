@@ -51,7 +51,7 @@ pub(in crate::http) enum Denied {
 }
 
 /// When a login may be tried again where too many are waiting: seconds, and never none.
-fn after(told: Told, span: Duration) -> Told {
+pub(super) fn after(told: Told, span: Duration) -> Told {
     Told { retry_after: Some(span.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)), ..told }
 }
 

@@ -11,11 +11,12 @@ use actix_web::http::header::{self, HeaderValue};
 use serde_json::{Map, Value};
 use signet_verify::json::JsonError;
 
-use super::{Denied, Refused, Told, dress, keys};
+use super::{Denied, Refused, Told, dress, keys, users};
 use crate::clients::{AdministrationError, ClientError, ResourceError};
 use crate::http::answer::Answer;
 use crate::keys::{KeeperError, SweepRefused};
 use crate::ports::StoreError;
+use crate::users::UserAdministrationError;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -87,6 +88,12 @@ pub(in crate::http) enum Problem {
     NoSuchKey,
     /// The keys were not changed.
     Keys(KeeperError),
+    /// An account was not changed.
+    Users(UserAdministrationError),
+    /// A row of an import is no account. Why, without any of its values.
+    InvalidRow(String),
+    /// There is no session of that name.
+    NoSuchSession,
     /// `/auth` refuses.
     Denied(Denied),
 }
@@ -128,7 +135,24 @@ impl From<SweepRefused> for Problem {
     }
 }
 
+impl From<UserAdministrationError> for Problem {
+    fn from(error: UserAdministrationError) -> Self {
+        match error {
+            UserAdministrationError::Store(error) => Self::Store(error),
+            other => Self::Users(other),
+        }
+    }
+}
+
 impl Problem {
+    /// Code and words, for what stands within an answer about several.
+    pub(in crate::http) fn in_short(self) -> (&'static str, String) {
+        let told = self.told();
+        let why = self.more().into_iter().find(|(name, _)| *name == "why");
+        let why = why.and_then(|(_, why)| why.as_str().map(str::to_owned));
+        (told.code, why.unwrap_or_else(|| told.description.into_owned()))
+    }
+
     fn told(&self) -> Told {
         let bad = |code, description| Told::new(code, StatusCode::BAD_REQUEST, description);
         match self {
@@ -175,6 +199,11 @@ impl Problem {
             Self::Administration(kind, error) => administration(*kind, error),
             Self::NoSuchKey => keys::no_such_key(),
             Self::Keys(error) => keys::told(error),
+            Self::Users(error) => users::told(error),
+            Self::InvalidRow(_) => bad("invalid_row", "it is no account that can be taken over"),
+            Self::NoSuchSession => {
+                Told::new("no_such_session", StatusCode::NOT_FOUND, "there is no session of that name")
+            }
             Self::Denied(denied) => denied.told(),
         }
     }
@@ -196,6 +225,8 @@ impl Problem {
             Self::Stale { version } => vec![("version", version.into())],
             Self::Administration(_, error) => more_of_administration(error),
             Self::Keys(error) => keys::more(&error),
+            Self::Users(error) => users::more(&error),
+            Self::InvalidRow(why) => vec![("why", why.into())],
             Self::Denied(denied) => denied.more(),
             _ => Vec::new(),
         }

@@ -1,5 +1,7 @@
 //! What each endpoint does, in words: the only description that is written by hand.
 
+mod accounts;
+mod clients;
 mod keys;
 mod people;
 
@@ -16,16 +18,20 @@ const HEALTH: &str = "Health";
 const KEYS: &str = "Signing keys";
 const CLIENTS: &str = "Clients";
 const RESOURCES: &str = "Resources";
+const USERS: &str = "Accounts";
+const SESSIONS: &str = "Sessions";
 const AUDIT: &str = "Audit log";
 const DESCRIPTION: &str = "Description";
 
 /// The groups, in the order in which they are shown.
-pub(super) const TAGS: [(&str, &str); 8] = [
+pub(super) const TAGS: [(&str, &str); 10] = [
     (PUBLIC, "What applications and verifiers use."),
     (PEOPLE, "Signing in, by first-party clients and their pages alone."),
     (KEYS, "What signs the tokens."),
     (CLIENTS, "Who may ask for tokens."),
     (RESOURCES, "The services that tokens are for."),
+    (USERS, "People who may sign in."),
+    (SESSIONS, "Who is signed in, and where."),
     (AUDIT, "What was done, by whom and why."),
     (HEALTH, "Whether this replica runs and does its work."),
     (DESCRIPTION, "This description."),
@@ -101,7 +107,11 @@ const AUDIT_LIST: &[Parameter] = &[
     PAGE_SIZE,
     CURSOR,
     parameter("act", TEXT, "Only this act, such as `clients.create`."),
-    parameter("subject", TEXT, "Only what was done to this: a `kid`, a client's or a resource's identifier."),
+    parameter(
+        "subject",
+        TEXT,
+        "Only what was done to this: a `kid`, or the identifier of a client, a resource, an account or a session.",
+    ),
     parameter("actor", TEXT, "Only what this client or operator did."),
     parameter("since", MOMENT, "Only what was done at this moment or later."),
     parameter("until", MOMENT, "Only what was done before this moment."),
@@ -242,7 +252,7 @@ fn of_admin(operation: Operation) -> Described {
         | Operation::DeleteClient
         | Operation::RollSecret
         | Operation::DisableClient
-        | Operation::EnableClient => of_clients(operation),
+        | Operation::EnableClient => clients::described(operation),
         Operation::ListResources => Described {
             query: LIST,
             ..plain(
@@ -299,6 +309,20 @@ fn of_admin(operation: Operation) -> Described {
                 vec![gone("It is gone.")],
             )
         },
+        Operation::ListUsers
+        | Operation::CreateUser
+        | Operation::ImportUsers
+        | Operation::ExportUsers
+        | Operation::ShowUser
+        | Operation::ReplaceUser
+        | Operation::DeleteUser
+        | Operation::IssueLink
+        | Operation::DisableUser
+        | Operation::EnableUser
+        | Operation::ListSessions
+        | Operation::EndSessions
+        | Operation::ShowSession
+        | Operation::EndSession => accounts::described(operation),
         Operation::ReadAudit => Described {
             query: AUDIT_LIST,
             ..plain(
@@ -312,99 +336,13 @@ fn of_admin(operation: Operation) -> Described {
     }
 }
 
-fn of_clients(operation: Operation) -> Described {
-    let change = |id, summary, description, successes| Described {
-        if_match: true,
-        errors: OF_A_CHANGE,
-        ..plain(id, CLIENTS, summary, description, successes)
-    };
-    const POWER: &str =
-        "Nobody gives, takes or resets an admin scope that their own token lacks (403 `beyond_own_power`).";
-    match operation {
-        Operation::RegisterClient => Described {
-            body: json_body("RegisterClient", true),
-            errors: OF_A_NEW_ONE,
-            ..plain(
-                "register_client",
-                CLIENTS,
-                "Register a client",
-                POWER,
-                vec![tagged(
-                    201,
-                    "It is registered. Its secret, where it has one, stands here and never again.",
-                    "RegisteredClient",
-                )],
-            )
-        },
-        Operation::ShowClient => Described {
-            errors: &[404],
-            ..plain(
-                "show_client",
-                CLIENTS,
-                "Show a client",
-                "Without its secrets.",
-                vec![tagged(200, "The client.", "ClientView")],
-            )
-        },
-        Operation::ReplaceClient => Described {
-            body: json_body("ReplaceClient", true),
-            ..change(
-                "replace_client",
-                "Replace all that describes a client",
-                "What is absent becomes the default; its secrets stay. Nothing happens where it is so already. Nobody gives \
-                 or takes an admin scope that their own token lacks (403 `beyond_own_power`).",
-                vec![tagged(200, "The client as it is now.", "ClientView")],
-            )
-        },
-        Operation::DeleteClient => Described {
-            query: &[REASON],
-            ..change("delete_client", "Remove a client with its secrets", POWER, vec![gone("It is gone.")])
-        },
-        Operation::RollSecret => Described {
-            body: json_body("RollSecret", false),
-            ..change(
-                "roll_secret",
-                "Give a client a new secret",
-                POWER,
-                vec![tagged(200, "The new secret, here and never again.", "RolledSecret")],
-            )
-        },
-        Operation::DisableClient => Described {
-            body: json_body("Because", false),
-            ..change(
-                "disable_client",
-                "Stop a client",
-                "It gets no more tokens; what it has lives on until it expires. Nothing happens where it is so already.",
-                vec![tagged(200, "The client as it is now.", "ClientView")],
-            )
-        },
-        Operation::EnableClient => Described {
-            body: json_body("Because", false),
-            ..change(
-                "enable_client",
-                "Let a disabled client work again",
-                POWER,
-                vec![tagged(200, "The client as it is now.", "ClientView")],
-            )
-        },
-        _ => Described {
-            query: LIST,
-            ..plain(
-                "list_clients",
-                CLIENTS,
-                "List the clients",
-                "By ascending identifier. One that can't be read is named in `damaged`.",
-                vec![answered("A page of them.", JSON, "PageOfClientView")],
-            )
-        },
-    }
-}
-
 /// What a path's parameter names.
 pub(super) fn path_parameter(name: &str) -> &'static str {
     match name {
         "client_id" => "The client's identifier.",
         "resource" => "The resource's identifier, an absolute URI, percent-encoded as one segment.",
+        "user" => "The account's identifier, a UUID: the `sub` of its tokens.",
+        "sid" => "The session's name.",
         "kid" => "The key's name: its thumbprint of RFC 7638.",
         _ => "",
     }
@@ -422,6 +360,7 @@ pub(super) const fn error_status(status: u16) -> &'static str {
         412 => "Someone changed it since: read it again.",
         413 => "The body is too large.",
         415 => "The body is of another media type.",
+        422 => "The password can't be chosen.",
         428 => "The change needs `If-Match`.",
         _ => "It can't be answered at the moment: try again.",
     }

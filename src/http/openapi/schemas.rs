@@ -11,13 +11,16 @@ use super::credentials;
 use crate::audit::AuditEntry;
 use crate::clients::{ClientView, RegisteredClient, ResourceView};
 use crate::http::admin::{
-    ActivateKey, Because, CompromiseKey, CreateKey, CreateResource, ImportKey, KeyChangeView, KeyList, RegisterClient,
-    ReplaceClient, ReplaceResource, RetireKey, RollSecret, RolledSecret, RotateKeys,
+    ActivateKey, Because, CompromiseKey, CreateKey, CreateResource, CreateUser, EndedCount, ImportKey, ImportReport,
+    ImportUsers, IssuedLink, KeyChangeView, KeyList, RegisterClient, ReplaceClient, ReplaceResource, ReplaceUser,
+    RetireKey, RollSecret, RolledSecret, RotateKeys,
 };
 
 use crate::http::auth::{
     ChangePassword, LogIn, LogOut, LoggedIn, MeView, Refresh, Register, RegisteredUser, SessionList,
 };
+use crate::tokens::session::LiveSession;
+use crate::users::{UserRecord, UserView};
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -48,6 +51,15 @@ pub(super) fn all() -> Map<String, Value> {
     add::<ReplaceResource>(&mut schemas);
     add::<ResourceView>(&mut schemas);
     add::<AuditEntry>(&mut schemas);
+    add::<CreateUser>(&mut schemas);
+    add::<ReplaceUser>(&mut schemas);
+    add::<UserView>(&mut schemas);
+    add::<IssuedLink>(&mut schemas);
+    add::<UserRecord>(&mut schemas);
+    add::<ImportUsers>(&mut schemas);
+    add::<ImportReport>(&mut schemas);
+    add::<LiveSession>(&mut schemas);
+    add::<EndedCount>(&mut schemas);
     add::<LogIn>(&mut schemas);
     add::<Refresh>(&mut schemas);
     add::<LogOut>(&mut schemas);
@@ -61,14 +73,16 @@ pub(super) fn all() -> Map<String, Value> {
     for schema in schemas.values_mut() {
         *schema = merged(schema, &whole);
     }
-    for item in ["ClientView", "ResourceView", "AuditEntry"] {
+    for item in ["ClientView", "ResourceView", "AuditEntry", "UserView", "UserRecord", "LiveSession"] {
         schemas.insert(format!("PageOf{item}"), page_of(item));
     }
-    schemas["PageOfClientView"]["properties"]["damaged"] = json!({
-        "type": "array",
-        "items": { "type": "string" },
-        "description": "The identifiers of clients that belong on the page and can't be read; absent where there are none.",
-    });
+    for page in ["PageOfClientView", "PageOfUserView", "PageOfUserRecord"] {
+        schemas[page]["properties"]["damaged"] = json!({
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "The identifiers of those that belong on the page and can't be read; absent where there are none.",
+        });
+    }
     for (name, schema) in of_standards() {
         schemas.insert(name.to_owned(), schema);
     }
@@ -114,7 +128,7 @@ fn merged(schema: &Value, whole: &Map<String, Value>) -> Value {
 
 /// Removes what only stood in for parts that were merged.
 fn drop_idle(schemas: &mut Map<String, Value>) {
-    for name in ["ClientMetadata", "ResourceMetadata"] {
+    for name in ["ClientMetadata", "ResourceMetadata", "UserMetadata"] {
         schemas.remove(name);
     }
 }

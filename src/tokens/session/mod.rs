@@ -11,6 +11,7 @@ mod record;
 mod service;
 mod store;
 mod token;
+mod view;
 
 pub use decide::{Decision, RefreshPolicy, TOUCH_EVERY, decide};
 pub use encoding::{EncodingError, decode, encode};
@@ -22,6 +23,7 @@ pub use service::{
 };
 pub use store::{Presented, SessionPage, SessionStore, Swapped};
 pub use token::{Generation, MacKeyId, REFRESH_TOKEN_PREFIX, RefreshToken, SessionId, SessionSecret, TokenFault};
+pub use view::LiveSession;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -22,6 +22,7 @@ fn guarded(api: &Api) -> Vec<(Route, String, &'static str)> {
         Access::Scope(scope) => {
             let path = route.path.replace("{client_id}", "shop").replace("{kid}", "a-kid");
             let path = path.replace("{resource}", "https%3A%2F%2Forders.example");
+            let path = path.replace("{user}", "00000000-0000-7000-8000-000000000000").replace("{sid}", "a-sid");
             assert!(!path.contains('{'), "{path}: give its parameter a value here");
             Some((route, path, scope))
         }

@@ -2,7 +2,7 @@
 
 use super::home::Home;
 
-const VERBS: [&[&str]; 42] = [
+const VERBS: [&[&str]; 46] = [
     &["serve"],
     &["init"],
     &["migrate"],
@@ -39,6 +39,10 @@ const VERBS: [&[&str]; 42] = [
     &["users", "password-link"],
     &["users", "import"],
     &["users", "export"],
+    &["sessions", "list"],
+    &["sessions", "show"],
+    &["sessions", "end"],
+    &["sessions", "end-all"],
     &["token", "get"],
     &["token", "inspect"],
     &["token", "verify"],

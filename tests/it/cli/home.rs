@@ -81,6 +81,15 @@ impl Ran {
     }
 }
 
+impl Ran {
+    /// Told `--json`, it failed with a sentence that has `part`.
+    #[track_caller]
+    pub fn refused_json(self, part: &str) {
+        let told: Value = serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {}", self.err));
+        assert!(self.code == 1 && told["error"].as_str().unwrap().contains(part), "{}", self.err);
+    }
+}
+
 /// A folder of its own, with ports of its own.
 pub struct Home {
     pub folder: TempDir,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::home::{Home, Ran, Server, eventually, sql};
 
 /// A folder in which a server runs, and the address of its admin API.
-fn served() -> (Home, Server, String) {
+pub fn served() -> (Home, Server, String) {
     // Set up by itself: its credentials name its own port.
     let home = Home::empty();
     let server = home.serve();
@@ -18,14 +18,16 @@ fn served() -> (Home, Server, String) {
     (home, server, url)
 }
 
-/// What a run printed, but for moments, versions (which begin at the moment of registration) and secrets.
+/// What a run printed, but for moments, versions (which begin at the moment of registration), identifiers of accounts
+/// and secrets.
 fn constant(text: &str) -> String {
     let word = |word: &str| {
         let bare = word.trim_matches(|sign: char| !sign.is_ascii_alphanumeric());
         let is_moment = bare.len() == 20 && bare.ends_with('Z') && bare.contains('T');
         let is_second = matches!(bare.len(), 10 | 13) && bare.bytes().all(|byte| byte.is_ascii_digit());
+        let is_id = bare.len() == 36 && bare.bytes().filter(|byte| *byte == b'-').count() == 4;
         let kind = if bare.starts_with("scs_") { "SECRET" } else { "MOMENT" };
-        let varies = is_moment || is_second || bare.starts_with("scs_");
+        let varies = is_moment || is_second || is_id || bare.starts_with("scs_");
         if varies { word.replace(bare, kind) } else { word.to_owned() }
     };
     let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
@@ -35,7 +37,7 @@ fn constant(text: &str) -> String {
 /// Runs the same twice, on the database about `alpha` and through the API about `gamma`, and holds that it comes to the
 /// same. Answers the first.
 #[track_caller]
-fn either(home: &Home, url: &str, arguments: &[&str]) -> Ran {
+pub fn either(home: &Home, url: &str, arguments: &[&str]) -> Ran {
     let about = |name: &str| arguments.iter().map(|text| text.replace("NAME", name)).collect::<Vec<_>>();
     let (here, there) = (about("alpha"), about("gamma"));
     let here = home.run(&here.iter().map(String::as_str).collect::<Vec<_>>());
@@ -122,7 +124,7 @@ fn each_verb_says_the_same_by_the_api_as_on_the_database() {
 }
 
 /// The credentials of a client that may do that much at the admin API.
-fn lesser(home: &Home, id: &str, scopes: &str) -> String {
+pub fn lesser(home: &Home, id: &str, scopes: &str) -> String {
     let admin = format!("{}/admin", home.issuer());
     let made = home.json(&["clients", "create", "--id", id, "--access", &format!("{admin}={scopes}")]);
     let file = json!({
