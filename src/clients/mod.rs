@@ -6,6 +6,7 @@
 mod administration;
 mod assertion;
 mod authenticate;
+mod built_in;
 mod client;
 mod directory;
 mod origin;
@@ -20,6 +21,7 @@ pub use administration::{
 };
 pub use assertion::{ASSERTION_SKEW, AssertionRefusal, AssertionRules, ReplayMarks};
 pub use authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, Presented, Refusal};
+pub use built_in::{LOGIN_CLIENT, login_client};
 pub use client::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, SecretMethod, SecretOrigin,
     StoredSecret,

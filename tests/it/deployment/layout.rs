@@ -1,5 +1,5 @@
-//! The layout of docker-compose.yml as processes: Postgres, `signet init`, two replicas with the environment that the
-//! file gives them, and nginx with the committed configuration before them.
+//! The layout of docker-compose.yml as processes: Postgres, Redis with the arguments and users of the file, `signet init`,
+//! two replicas with the environment that it gives them, and nginx with the committed configuration before them.
 
 use std::cell::RefCell;
 use std::fs;
@@ -7,16 +7,17 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use reqwest::StatusCode;
-use serde_json::Value;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use signet_verify::{Jwks, Policy, verify};
 use tempfile::TempDir;
 
 use super::nginx::{Nginx, free_port};
-use super::{block, compose};
+use super::{block, compose, workspace};
 use crate::app::Answer;
 use crate::cli::home::is_root;
 use crate::postgres::Postgres;
+use crate::redis::Redis;
 use crate::start::program::{Program, Running};
 use crate::world::eventually;
 
@@ -27,14 +28,16 @@ struct Layout {
     running: [Option<Running>; 2],
     basic: (String, String),
     http: reqwest::Client,
+    redis: Redis,
     _secrets: TempDir,
 }
 
-/// The block of docs/operations.md that makes the secrets, run as it stands, in a folder.
+/// The block of docs/operations.md that makes the secrets, run as it stands, in a folder that has the docs.
 fn secrets(database: &str) -> TempDir {
     let block = block("secrets");
     let (make, hand_over) = block.trim_end().rsplit_once('\n').unwrap();
     let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(workspace().join("docs"), folder.path().join("docs")).unwrap();
     let run = |line: &str| {
         let ran = Command::new("bash").args(["-euc", line]).current_dir(folder.path()).output().unwrap();
         assert!(ran.status.success() && ran.stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -54,23 +57,53 @@ fn secrets(database: &str) -> TempDir {
     folder
 }
 
+/// The server that the file describes, and its address in the secret.
+fn redis(secrets: &TempDir) -> Redis {
+    let arguments = compose::command("redis");
+    assert_eq!(arguments[0], "redis-server");
+    let lines: Vec<String> = arguments[1..]
+        .chunks(2)
+        .map(|pair| {
+            let value = in_folder(&pair[1], secrets);
+            let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+            format!("{} {value}", pair[0].strip_prefix("--").unwrap())
+        })
+        .collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let redis = Redis::start(&lines);
+    // Only where it listens is different.
+    let file = secrets.path().join("secrets/redis-url");
+    let url = fs::read_to_string(&file).unwrap();
+    let credentials = url.strip_suffix("@redis:6379\n").expect("the service of docker-compose.yml");
+    fs::write(&file, format!("{credentials}@{}\n", redis.address)).unwrap();
+    let password = credentials.strip_prefix("redis://signet:").unwrap();
+    redis.asked_with(&["--no-auth-warning", "--user", "signet", "--pass", password])
+}
+
+/// What a service finds below /run/secrets.
+fn in_folder(value: &str, secrets: &TempDir) -> String {
+    value.replace("/run/secrets/", &format!("{}/secrets/", secrets.path().display()))
+}
+
 impl Layout {
     fn start(tls: bool) -> Self {
         let secrets = secrets(&Postgres::shared().database());
+        let redis = redis(&secrets);
         let ports = [free_port(), free_port(), free_port()];
         let scheme = if tls { "https" } else { "http" };
         let issuer = format!("{scheme}://127.0.0.1:{}", ports[0]);
         let program = |service: &str, port: u16| {
             let mut program = Program::new();
             for (name, value) in compose::environment(service) {
-                let value = value.replace("/run/secrets/", &format!("{}/secrets/", secrets.path().display()));
-                program = program.with(name.strip_prefix("SIGNET__").unwrap(), &value);
+                program = program.with(name.strip_prefix("SIGNET__").unwrap(), &in_folder(&value, &secrets));
             }
             let admin = format!("127.0.0.1:{}", free_port());
             program
                 .with("ISSUER", &issuer)
                 .with("PUBLIC__BIND", &format!("127.0.0.1:{port}"))
                 .with("ADMIN__BIND", &admin)
+                // From where nginx asks here.
+                .with("PUBLIC__TRUSTED_PROXIES", "127.0.0.1")
         };
         // As the one-shot service does it, at each `up`.
         let init = program("init", 0);
@@ -89,7 +122,7 @@ impl Layout {
             http = http.tls_certs_only([reqwest::Certificate::from_pem(&nginx.certificate()).unwrap()]);
         }
         let basic = (credentials.client_id, credentials.client_secret);
-        Self { nginx, replicas, running, basic, http: http.build().unwrap(), _secrets: secrets }
+        Self { nginx, replicas, running, basic, http: http.build().unwrap(), redis, _secrets: secrets }
     }
 
     /// A token request to the address of nginx or of a replica.
@@ -176,6 +209,82 @@ async fn tokens_of_both_replicas_verify_with_one_key_set_through_nginx() {
     // Not a secret of a request reaches nginx's log.
     let log = format!("{:?}{}", layout.nginx.access_log(), layout.nginx.errors());
     assert!(!log.contains(&layout.basic.1) && !log.contains("Basic"), "{log}");
+}
+
+/// What a client at `from` is answered, which says that it is somebody else.
+async fn ask_from(
+    from: &str,
+    root: &str,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Answer {
+    let http = reqwest::Client::builder().local_address(Some(from.parse().unwrap())).timeout(Duration::from_secs(20));
+    let request = http.build().unwrap().request(method, format!("{root}/auth/{path}"));
+    let mut request = request.header("X-Forwarded-For", "203.0.113.9").header("X-Real-IP", "203.0.113.9");
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.header("Content-Type", "application/json").body(body.to_string());
+    }
+    Answer::of(request.send().await.unwrap()).await
+}
+
+#[actix_web::test]
+async fn a_person_signs_in_refreshes_and_signs_out_through_nginx_over_both_replicas() {
+    const PERSON: &str = "127.7.7.7";
+    let layout = Layout::start(false);
+    let nginx = layout.nginx.url.clone();
+    layout.verb(0, &["resources", "create", "https://bills.example", "--scope", "bills:read"]);
+    layout.verb(0, &["clients", "update", "login", "--add-access", "https://bills.example=bills:read"]);
+    let file = layout.replicas[0].path("password");
+    fs::write(&file, "mossy kettle orbit plank\n").unwrap();
+    layout.verb(0, &["users", "create", "--username", "ann", "--password-file", file.to_str().unwrap()]);
+    let post =
+        async |root: &str, path: &str, body: Value| ask_from(PERSON, root, Method::POST, path, None, Some(body)).await;
+    let login = json!({"username": "ann", "password": "mossy kettle orbit plank"});
+    // Each replica has taken up what the client may get.
+    for root in layout.roots() {
+        eventually(async || (post(&root, "login", login.clone()).await.status == StatusCode::OK).then_some(())).await;
+    }
+    let begun = post(&nginx, "login", login.clone()).await;
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
+    let of = |answer: &Answer, name: &str| answer.body[name].as_str().unwrap().to_owned();
+    let session = of(&begun, "session_id");
+    assert_eq!(layout.redis.ask(&["EXISTS", &format!("signet:{session}")]), "1", "it is in Redis");
+    // Who asked is who connected to nginx, and not whom they claimed to be.
+    let listed = ask_from(PERSON, &nginx, Method::GET, "sessions", Some(&of(&begun, "access_token")), None).await;
+    let items = listed.body["items"].as_array().unwrap();
+    let seen = items.iter().find(|item| item["session_id"] == session.as_str()).unwrap();
+    assert_eq!(seen["address"], "127.7.7.0/24", "{seen}");
+    // Nor is anybody else than the proxy believed.
+    let direct = ask_from("127.7.8.8", &layout.roots()[0], Method::POST, "login", None, Some(login.clone())).await;
+    let token = of(&direct, "access_token");
+    let listed = ask_from(PERSON, &nginx, Method::GET, "sessions", Some(&token), None).await;
+    let addresses = listed.body["items"].to_string();
+    assert!(addresses.contains("127.7.8.0/24") && !addresses.contains("203.0.113"), "{addresses}");
+    // The session goes on, whichever replica is asked.
+    let before = layout.nginx.access_log().len();
+    let mut refresh = of(&begun, "refresh_token");
+    for _ in 0..6 {
+        let next = post(&nginx, "refresh", json!({"refresh_token": refresh})).await;
+        assert_eq!((next.status, of(&next, "session_id")), (StatusCode::OK, session.clone()), "{}", next.text);
+        refresh = next.body["refresh_token"].as_str().map_or(refresh, str::to_owned);
+    }
+    assert_eq!(layout.asked(before).len(), 2, "{:?}", layout.asked(before));
+    let out = post(&nginx, "logout", json!({"refresh_token": refresh})).await;
+    assert_eq!((out.status, out.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    for root in layout.roots() {
+        let refused = post(&root, "refresh", json!({"refresh_token": refresh})).await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (StatusCode::UNAUTHORIZED, &json!("invalid_refresh_token"))
+        );
+    }
+    let log = format!("{:?}{}", layout.nginx.access_log(), layout.nginx.errors());
+    assert!(!log.contains("srt_") && !log.contains("kettle"), "{log}");
 }
 
 /// What one request of the load came to.
@@ -281,6 +390,10 @@ async fn without_any_replica_nginx_says_what_signet_would_say() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.body["error"], "temporarily_unavailable");
     }
+    let answer = ask_from("127.0.0.1", &nginx, Method::POST, "login", None, Some(json!({}))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("2")));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!((&answer.body["code"], &answer.body["status"]), (&json!("temporarily_unavailable"), &json!(503)));
     assert_eq!(layout.replicas[0].run(&["health"]).code, Some(4));
     layout.running[1] = Some(layout.replicas[1].serve());
     eventually(async || layout.token(&nginx).await.is_ok_and(|answer| answer.status.is_success()).then_some(())).await;
