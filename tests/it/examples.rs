@@ -15,6 +15,7 @@ use crate::world::{World, eventually};
 
 const BILLS: &str = "https://bills.example";
 const RIGHT: &str = "mossy kettle orbit plank";
+const FIRST: &str = "gravel brass violin meadow";
 const NEXT: &str = "brisk lantern tulip gravel";
 const COOKIE: &str = "__Host-signet-login";
 
@@ -143,6 +144,9 @@ async fn a_person_signs_in_calls_the_api_reloads_and_is_signed_out_in_every_tab(
     browser.go(&stage.page.url).await;
     browser.reads("#sign-in h1", "Sign in").await;
     browser.picture("1-signed-out").await;
+    // Somebody else chose the password: it is replaced first.
+    let first = "UPDATE users SET password_must_change = TRUE, version = version + 1";
+    stage.installation.execute(first).await;
     // What is missing is said, and where.
     browser.click("#sign-in-form .primary").await;
     browser.reads("#sign-in-error", "Please fill in “Username or e-mail address”.").await;
@@ -156,6 +160,12 @@ async fn a_person_signs_in_calls_the_api_reloads_and_is_signed_out_in_every_tab(
     browser.click("#sign-in-form .reveal").await;
     assert_eq!(browser.run("return [password.type, password.value]").await, json!(["text", RIGHT]));
     browser.click("#sign-in-form .primary").await;
+    browser.reads("#new-password h1", "Choose a new password").await;
+    browser.fill("#first-next", RIGHT).await;
+    browser.click("#new-password-form .primary").await;
+    browser.reads("#new-password-error", "can’t be chosen").await;
+    browser.fill("#first-next", FIRST).await;
+    browser.click("#new-password-form .primary").await;
     stage.at_home().await;
     assert!(browser.text("#bills").await.contains("Library"), "the API was called");
     browser.picture("3-signed-in").await;
@@ -176,13 +186,16 @@ async fn a_person_signs_in_calls_the_api_reloads_and_is_signed_out_in_every_tab(
     browser.go(&stage.page.url).await;
     stage.at_home().await;
 
-    // The other session, which began outside of the browser, is ended by hand, and there is none any more.
+    // Another session, which began outside of the browser, is ended by hand, and there is none any more.
+    let elsewhere = stage.post("login", &json!({"username": "ann", "password": FIRST})).await;
+    assert_eq!(elsewhere.status, 200, "{}", elsewhere.text);
+    browser.click("#load-sessions").await;
     browser.reads("#sessions", "An unknown device").await;
     browser.click("#sessions button").await;
     browser.reads("#sessions", "You are signed in nowhere else.").await;
 
     // A changed password: this tab goes on, and so does the other, by the cookie that they share.
-    browser.fill("#current", RIGHT).await;
+    browser.fill("#current", FIRST).await;
     browser.fill("#next", "password").await;
     browser.click("#password-form .primary").await;
     browser.reads("#password-error", "too short").await;

@@ -39,14 +39,14 @@ function words(error) {
   }
 }
 
-function refusedPassword({ reason, hints }) {
-  const why = {
+function refusedPassword({ reason, hints, why }) {
+  const sentences = {
     too_short: "That password is too short: 15 characters or more, such as four or five words.",
     character: "That password has a character that can’t be part of one.",
     guessable: "That password is easy to guess.",
     personal: "That password has too much of your own names in it.",
   };
-  return [why[reason] ?? "That password can’t be chosen.", ...hints].join(" ");
+  return [sentences[reason] ?? `That password can’t be chosen: ${why ?? "take another"}.`, ...hints].join(" ");
 }
 
 function span(seconds = 5) {
@@ -57,6 +57,11 @@ function span(seconds = 5) {
 // --- Views -------------------------------------------------------------------------------------------------------
 
 const VIEWS = ["loading", "sign-in", "new-password", "home"];
+
+/** Tells password managers whose passwords the forms are about. */
+function whose(username) {
+  for (const field of document.querySelectorAll(".whose")) field.defaultValue = username;
+}
 
 /** Shows one view, and takes whoever reads by voice or keyboard there. */
 function show(view, { notice = "" } = {}) {
@@ -96,7 +101,7 @@ async function attempt(control, place, act) {
 function onSubmit(id, act) {
   const form = find(id);
   const place = form.querySelector("[role=alert]");
-  const fields = [...form.querySelectorAll("input")];
+  const fields = [...form.querySelectorAll("input:not(.whose)")];
   form.addEventListener("input", ({ target }) => target.removeAttribute("aria-invalid"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -140,6 +145,7 @@ onSubmit("sign-in-form", async ({ username, password }) => {
   } catch (error) {
     if (error.code !== "must_change_password") throw error;
     pending = { username, password };
+    whose(username);
     show("new-password");
     return;
   }
@@ -161,6 +167,7 @@ async function home() {
   await attempt(find("home"), find("home-message"), async () => {
     const { username } = await session.me();
     find("person").textContent = username;
+    whose(username);
   });
   await Promise.all([loadBills(), loadSessions()]);
 }

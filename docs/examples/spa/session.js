@@ -12,6 +12,7 @@ export class Refused extends Error {
     this.status = status;
     this.code = problem.code ?? problem.error ?? "unknown";
     this.reason = problem.reason;
+    this.why = problem.why;
     this.hints = problem.hints ?? [];
     this.retryAfter = retryAfter;
   }

@@ -240,10 +240,13 @@ async fn a_person_signs_in_refreshes_and_signs_out_through_nginx_over_both_repli
     layout.verb(0, &["resources", "create", "https://bills.example", "--scope", "bills:read"]);
     layout.verb(0, &["clients", "update", "login", "--add-access", "https://bills.example=bills:read"]);
     let file = layout.replicas[0].path("password");
-    fs::write(&file, "mossy kettle orbit plank\n").unwrap();
+    fs::write(&file, "a first one for somebody\n").unwrap();
     layout.verb(0, &["users", "create", "--username", "ann", "--password-file", file.to_str().unwrap()]);
     let post =
         async |root: &str, path: &str, body: Value| ask_from(PERSON, root, Method::POST, path, None, Some(body)).await;
+    let chosen = json!({"username": "ann", "current_password": "a first one for somebody",
+                        "new_password": "mossy kettle orbit plank"});
+    assert_eq!(post(&nginx, "password", chosen).await.status, StatusCode::NO_CONTENT);
     let login = json!({"username": "ann", "password": "mossy kettle orbit plank"});
     // Each replica has taken up what the client may get.
     for root in layout.roots() {
