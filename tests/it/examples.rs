@@ -71,34 +71,43 @@ struct Stage {
     browser: Browser,
 }
 
+/// An issuer whose clock is `behind` the machine's, which the sample service reads; the page that is registered there, and
+/// ann.
+async fn front(behind: Duration) -> (Installation, Signet, Page) {
+    let installation = Installation::new().with("AUTH__REGISTRATION", "true").with("KEYS__ALGORITHMS", "ES256");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - behind;
+    let held = Duration::from_secs(1_800_000_000);
+    installation.clock.set_back(held.saturating_sub(now));
+    installation.clock.advance(now.saturating_sub(held));
+    let signet = installation.start().await;
+    let page = Page::serve(&signet.issuer);
+    let world = World::of(&installation).await;
+    world.resource(BILLS, "bills:read bills:pay").await;
+    let login = json!({"token_endpoint_auth_method": "none", "first_party": true, "web_origins": [page.url],
+                       "access": {BILLS: "bills:read bills:pay"}});
+    world.client("login", login).await;
+    world.opened.store.close().await;
+    let registered = json!({"username": "ann", "password": RIGHT});
+    let answer = post(&signet, "register", &registered).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    eventually(async || (post(&signet, "login", &registered).await.status == 200).then_some(())).await;
+    (installation, signet, page)
+}
+
+async fn post(signet: &Signet, path: &str, body: &Value) -> Answer {
+    let request = signet.http.post(format!("{}/auth/{path}", signet.public));
+    Answer::of(request.header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap()).await
+}
+
 impl Stage {
     async fn open() -> Self {
-        let installation = Installation::new().with("AUTH__REGISTRATION", "true").with("KEYS__ALGORITHMS", "ES256");
-        // The sample service reads the machine's clock, so the issuer begins there.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let held = Duration::from_secs(1_800_000_000);
-        installation.clock.set_back(held.saturating_sub(now));
-        installation.clock.advance(now.saturating_sub(held));
-        let signet = installation.start().await;
-        let (page, foreign) = (Page::serve(&signet.issuer), Page::serve(&signet.issuer));
-        let world = World::of(&installation).await;
-        world.resource(BILLS, "bills:read").await;
-        let login = json!({"token_endpoint_auth_method": "none", "first_party": true, "web_origins": [page.url],
-                           "access": {BILLS: "bills:read"}});
-        world.client("login", login).await;
-        world.opened.store.close().await;
-        let stage = Self { browser: Browser::open().await, signet, installation, page, foreign };
-        let registered = json!({"username": "ann", "password": RIGHT});
-        let answer = stage.post("register", &registered).await;
-        assert_eq!(answer.status, 201, "{}", answer.text);
-        eventually(async || (stage.post("login", &registered).await.status == 200).then_some(())).await;
-        stage
+        let (installation, signet, page) = front(Duration::ZERO).await;
+        let foreign = Page::serve(&signet.issuer);
+        Self { browser: Browser::open().await, signet, installation, page, foreign }
     }
 
     async fn post(&self, path: &str, body: &Value) -> Answer {
-        let request = self.signet.http.post(format!("{}/auth/{path}", self.signet.public));
-        Answer::of(request.header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap())
-            .await
+        post(&self.signet, path, body).await
     }
 
     async fn sign_in(&self, password: &str) {
@@ -382,4 +391,57 @@ async fn no_script_sees_the_refresh_token_and_no_foreign_page_can_use_it() {
     browser.go(&stage.page.url).await;
     stage.at_home().await;
     stage.close().await;
+}
+
+#[actix_web::test]
+async fn the_sample_service_takes_good_tokens_and_refuses_all_others() {
+    let (_installation, signet, page) = front(Duration::ZERO).await;
+    let bills = async |page: &Page, token: Option<&str>| {
+        let request = reqwest::Client::new().get(format!("{}/api/bills", page.url));
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let token = async |signet: &Signet, scope: &str| {
+        let login = json!({"username": "ann", "password": RIGHT, "scope": scope});
+        post(signet, "login", &login).await.body["access_token"].as_str().unwrap().to_owned()
+    };
+    let good = token(&signet, "bills:read").await;
+    let answer = bills(&page, Some(&good)).await;
+    assert_eq!((answer.status.as_u16(), answer.body["bills"].as_array().map(Vec::len)), (200, Some(3)));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let [head, claims, signature] = *good.split('.').collect::<Vec<_>>() else { panic!("{good}") };
+    let encoded = |text: &str| signet_verify::base64url::encode(text.as_bytes());
+    let none = encoded(r#"{"alg":"none","typ":"at+jwt"}"#);
+    let untyped = encoded(&format!(r#"{{"alg":"ES256","typ":"JWT","kid":"{head}"}}"#));
+    let (_late, behind, of_behind) = front(Duration::from_secs(3600)).await;
+    let expired = token(&behind, "bills:read").await;
+    let refusals = [
+        (&page, format!("{head}.{claims}.{}", encoded(&"s".repeat(64)))),
+        (&page, format!("{head}.{}.{signature}", encoded("{}"))),
+        (&page, format!("{none}.{claims}.x")),
+        (&page, format!("{none}.{claims}.")),
+        (&page, format!("{untyped}.{claims}.{signature}")),
+        (&page, "x".to_owned()),
+        // Another audience, another issuer, and one that has expired.
+        (&page, signet.admin_token().await),
+        (&page, expired.clone()),
+        (&of_behind, expired),
+    ];
+    for (page, token) in &refusals {
+        let answer = bills(page, Some(token)).await;
+        assert_eq!((answer.status.as_u16(), &answer.body), (401, &json!({"code": "invalid_token"})), "{token}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    }
+    let answer = bills(&page, None).await;
+    assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, Some("Bearer")));
+    let answer = bills(&page, Some(&token(&signet, "bills:pay").await)).await;
+    assert_eq!((answer.status.as_u16(), &answer.body), (403, &json!({"code": "insufficient_scope"})));
+    // The issuer is away: who has its keys needs nobody.
+    let unseen = Page::serve(&signet.issuer);
+    signet.stop().await;
+    assert_eq!(bills(&page, Some(&good)).await.status, 200);
+    let answer = bills(&unseen, Some(&good)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.body, json!({"code": "temporarily_unavailable"}));
+    behind.stop().await;
 }

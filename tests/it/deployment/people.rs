@@ -23,6 +23,7 @@ pub(super) async fn ask_from(
     let http = reqwest::Client::builder().local_address(Some(from.parse().unwrap())).timeout(Duration::from_secs(20));
     let request = http.build().unwrap().request(method, format!("{root}/auth/{path}"));
     let mut request = request.header("X-Forwarded-For", "203.0.113.9").header("X-Real-IP", "203.0.113.9");
+    request = request.header("Forwarded", "for=203.0.113.9");
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
