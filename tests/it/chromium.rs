@@ -74,6 +74,8 @@ pub struct Browser {
 
 impl Browser {
     pub async fn open() -> Self {
+        // Another test of this process may have done it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let driver = Driver::start();
         let mut arguments = vec![
             "--headless=new".to_owned(),

@@ -114,6 +114,7 @@ impl Stage {
 
     async fn sign_in(&self, password: &str) {
         let browser = &self.browser;
+        browser.reads("#sign-in h1", "Sign in").await;
         browser.fill("#username", "ann").await;
         browser.fill("#password", password).await;
         browser.click("#sign-in-form .primary").await;
@@ -260,6 +261,7 @@ async fn tabs_that_refresh_at_the_same_moment_stay_one_session_with_one_successo
         window.ended = [];
         window.session = new Session(config, (why) => ended.push(why));
         window.done = 0;
+        window.word?.close();
         window.word = new BroadcastChannel('now');
         word.onmessage = () => session.refresh().then(() => { done += 1; }, (error) => ended.push(String(error)));
         await session.refresh();";

@@ -66,7 +66,7 @@ async fn a_second_start_changes_nothing_and_makes_no_second_admin() {
         running.stop();
     }
     assert_eq!(rows().await, rows_before);
-    assert_eq!(rows_before[0].len(), 1);
+    assert_eq!(rows_before[0].len(), 2);
     for (name, found) in program.contents() {
         if !name.starts_with("data/signet.db") {
             assert_eq!(before.get(&name), Some(&found), "{name}");
