@@ -1,7 +1,7 @@
-//! The first start: the first admin client and the file with its credentials.
+//! The first start: the first admin client with the file of its credentials, and the client that people sign in at.
 //!
 //! Guarantees: the file is written whole before the credentials in it become valid; a start that is interrupted is
-//! begun anew, and leaves no second client.
+//! begun anew, and leaves no other clients.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,10 @@ use super::files::Existing;
 use super::host::host_name;
 use super::{Opened, Parts, StartError};
 use crate::audit::{Act, By};
-use crate::clients::{ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, SecretOrigin};
+use crate::clients::{
+    ADMIN_SCOPES, Client, ClientError, ClientId, ClientMetadata, ClientStore, Insert, LOGIN_CLIENT, SecretOrigin,
+    login_client,
+};
 use crate::config::Settings;
 use crate::ports::StoreError;
 use crate::secret::SecretText;
@@ -47,7 +50,7 @@ pub(super) async fn complete(
     if !opened.store.is_founded().await?
         && let Some(new) = found(settings, opened, parts).await?
     {
-        info!(client_id = new.client_id.as_str(), credentials = %path.display(), "first start: made an admin client");
+        info!(client_id = new.client_id.as_str(), credentials = %path.display(), "first start: made an admin client, and `login` for people");
         return Ok((Some(path), true));
     }
     let in_use = first_secret_in_use(opened, parts).await?;
@@ -64,7 +67,9 @@ pub(super) async fn complete(
 /// What was written for this one's client, which there will never be, is gone again then.
 async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Option<NewAdmin>, StartError> {
     let path = settings.data_dir.join(CREDENTIALS_FILE);
-    let (client, secret) = first_admin(opened, parts).map_err(|error| StoreError::Refused(error.to_string()))?;
+    let refused = |error: ClientError| StoreError::Refused(error.to_string());
+    let (client, secret) = first_admin(opened, parts).map_err(refused)?;
+    let login = login_client(&opened.issuer, parts.clock.now()).map_err(refused)?;
     let credentials = Credentials {
         client_id: client.id.as_str().to_owned(),
         client_secret: secret.expose().to_owned(),
@@ -76,9 +81,10 @@ async fn found(settings: &Settings, opened: &Opened, parts: &Parts) -> Result<Op
     let written = credentials.write_beside(&path).and_then(|mut pending| pending.publish(Existing::Replace));
     written.map_err(failed)?;
     let by = By::signet(host_name());
-    let entry = by.entry(Act::InstallationInit, client.id.as_str(), json!({ "issuer": opened.issuer.as_str() }));
-    match opened.store.found(&client, &entry).await? {
-        Insert::Inserted => Ok(Some(NewAdmin { client_id: client.id, credentials: path })),
+    let made = json!({ "issuer": opened.issuer.as_str(), "login_client": LOGIN_CLIENT });
+    let (entry, client_id) = (by.entry(Act::InstallationInit, client.id.as_str(), made), client.id.clone());
+    match opened.store.found(&[client, login], &entry).await? {
+        Insert::Inserted => Ok(Some(NewAdmin { client_id, credentials: path })),
         Insert::Exists => {
             std::fs::remove_file(&path).map_err(failed)?;
             Ok(None)

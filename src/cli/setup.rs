@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Context, Failure, quiet_log};
 use crate::app::{self, Opened, Preparation, StartError};
+use crate::clients::LOGIN_CLIENT;
 
 pub(super) const INIT_HELP: &str = "\
 Examples:
@@ -12,7 +13,8 @@ Examples:
   signet init --if-needed                          for scripts that run before each start
 
 Once for each database; with --if-needed a database that is set up already is left as it is, and that is no failure. The embedded default needs no `init`: its first start does the same. The credentials of the
-first admin client go to `admin-credentials.json` in `data_dir`, and nowhere else.";
+first admin client go to `admin-credentials.json` in `data_dir`, and nowhere else. People sign in at the client `login`, once
+`signet clients update login --add-access` says for which service.";
 
 pub(super) const MIGRATE_HELP: &str = "\
 Examples:
@@ -50,6 +52,7 @@ pub(super) async fn init(context: &Context, arguments: &InitArguments) -> Result
         "database": settings.database.url.to_string(),
         "client_id": admin.client_id.as_str(),
         "credentials": admin.credentials,
+        "login_client": LOGIN_CLIENT,
     });
     context.output.result(&result, |_| {
         format!(

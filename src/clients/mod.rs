@@ -6,6 +6,7 @@
 mod administration;
 mod assertion;
 mod authenticate;
+mod built_in;
 mod claim;
 mod client;
 mod directory;
@@ -21,6 +22,7 @@ pub use administration::{
 };
 pub use assertion::{ASSERTION_SKEW, AssertionRefusal, AssertionRules, ReplayMarks};
 pub use authenticate::{AuthenticatedClient, AuthenticationError, Authenticator, Presented, Refusal};
+pub use built_in::{LOGIN_CLIENT, login_client};
 pub use claim::{ClaimError, PersonClaim, PersonClaims, is_attribute_name};
 pub use client::{
     Client, ClientAuthentication, ClientError, ClientId, ClientKeys, GrantType, SecretMethod, SecretOrigin,

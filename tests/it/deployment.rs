@@ -8,6 +8,7 @@ mod compose;
 mod image;
 mod layout;
 mod nginx;
+mod people;
 mod restore;
 mod runbooks;
 mod unit;

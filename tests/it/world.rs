@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use signet::app::{Opened, Preparation};
 use signet::audit::{Act, By, Entry};
 use signet::clients::{
-    Client, ClientId, ClientMetadata, ClientStore, Insert, Resource, ResourceId, ResourceStore, ScopeSet, SecretOrigin,
-    Swap,
+    Client, ClientId, ClientMetadata, ClientStore, Insert, LOGIN_CLIENT, Resource, ResourceId, ResourceStore, ScopeSet,
+    SecretOrigin, Swap,
 };
 use signet::ports::{Clock, SystemEntropy};
 
@@ -64,7 +64,16 @@ impl World {
                 Ok((client, secret)) => (Client { version: 1, ..client }, secret.expose().to_owned()),
                 Err(_) => (client, String::new()),
             };
-        assert_eq!(self.opened.store.insert_client(&client, &entry()).await.unwrap(), Insert::Inserted);
+        match self.opened.store.insert_client(&client, &entry()).await.unwrap() {
+            Insert::Inserted => {}
+            Insert::Exists => {
+                // The built-in one: it is changed, as an operator would.
+                assert_eq!(id, LOGIN_CLIENT);
+                let built_in = self.opened.store.load_client(&client.id).await.unwrap().unwrap();
+                let changed = metadata.replace(built_in, &self.opened.issuer, now).unwrap();
+                assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
+            }
+        }
         secret
     }
 

@@ -68,7 +68,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// Splits at the last `=`: identifiers may have one in their query, scopes hardly ever.
-fn access(text: &str) -> Result<(String, String), String> {
+pub(super) fn access(text: &str) -> Result<(String, String), String> {
     let malformed = || "write a resource and its scopes, such as 'https://orders.example=orders:read'".to_owned();
     let (resource, scopes) = text.rsplit_once('=').ok_or_else(malformed)?;
     if resource.is_empty() { Err(malformed()) } else { Ok((resource.to_owned(), scopes.to_owned())) }

@@ -14,7 +14,7 @@ use super::registry::{DamagedClient, Registry, Scopes};
 use super::remote::Through;
 use super::why::How;
 use super::{Context, Failure, input};
-use crate::clients::{ClientMetadata, ClientView};
+use crate::clients::ClientView;
 
 /// Longer than any metadata that is accepted.
 const MOST_METADATA: usize = 256 * 1024;
@@ -57,21 +57,28 @@ Examples:
         #[command(flatten)]
         through: Through,
     },
-    /// Replace what describes a client. Its secrets stay.
+    /// Change a client: replace what describes it, or add to what it may. Its secrets stay.
     #[command(after_help = "\
 Examples:
   signet clients show shop --metadata > shop.json
   $EDITOR shop.json
   signet clients update shop --metadata shop.json
   signet clients update shop --metadata shop.json --url http://127.0.0.1:8081
+  signet clients update login --add-access 'https://orders.example=orders:read' --add-web-origin https://app.example
 
 A running server follows within 2 s. Tokens already issued are not changed. Nothing happens where it is so already.")]
     Update {
         /// Its identifier.
         id: String,
         /// The new description as JSON (RFC 7591 §2), whole; - for standard input.
-        #[arg(long, value_name = "FILE")]
-        metadata: String,
+        #[arg(long, value_name = "FILE", required_unless_present_any = ["access", "web_origins"])]
+        metadata: Option<String>,
+        /// What else it may get: a resource, =, and scopes separated by spaces; may be repeated.
+        #[arg(long = "add-access", id = "access", value_name = "URI=SCOPES", value_parser = create::access, conflicts_with = "metadata")]
+        access: Vec<(String, String)>,
+        /// The origin of another page that may use /auth for it, as browsers send it; may be repeated.
+        #[arg(long = "add-web-origin", id = "web_origins", value_name = "ORIGIN", conflicts_with = "metadata")]
+        web_origins: Vec<String>,
         #[command(flatten)]
         how: How,
     },
@@ -124,9 +131,12 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let act = async |at: &dyn Registry| create::run(context, at, arguments.id.as_deref(), &metadata).await;
             context.changing(&arguments.how, CREATE, act).await
         }
-        Verb::Update { id, metadata, how } => {
-            let metadata: ClientMetadata = input::json(&metadata, MOST_METADATA)?;
-            context.changing(&how, UPDATE, async |at| change::update(context, at, &id, &metadata).await).await
+        Verb::Update { id, metadata, access, web_origins, how } => {
+            let update = match metadata {
+                Some(file) => change::Update::Replace(input::json(&file, MOST_METADATA)?),
+                None => change::Update::Add { access, web_origins },
+            };
+            context.changing(&how, UPDATE, async |at| change::update(context, at, &id, &update).await).await
         }
         Verb::List { through } => context.reading(&through, READ, async |at| list(context, at).await).await,
         Verb::Show { id, metadata, through } => {

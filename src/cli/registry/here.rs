@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Change, Clients, DamagedClient, Outcome, Registry, Rolled, in_use};
 use crate::app::{CREDENTIALS_FILE, Credentials};
-use crate::audit::By;
+use crate::audit::{Act, By};
 use crate::cli::credentials_file::PendingCredentials;
 use crate::cli::output::plain;
 use crate::cli::{Failure, Installation};
@@ -128,13 +128,20 @@ impl Registry for Here<'_> {
         }
     }
 
-    async fn replace_client(
+    async fn change_client(
         &self,
         seen: &ClientView,
-        metadata: &ClientMetadata,
+        change: &Change<'_, ClientMetadata>,
     ) -> Result<Outcome<ClientView>, Failure> {
         let id = client_id(&seen.client_id)?;
-        let client = self.at.administration.replace_client(self.request(), &id, metadata).await?;
+        let apply = |client: Client, now| {
+            let mut metadata = ClientMetadata::of(&client, self.issuer());
+            change(&mut metadata);
+            let next = metadata.replace(client, self.issuer(), now).map_err(AdministrationError::from)?;
+            Ok::<_, AdministrationError>((next, ()))
+        };
+        let changing = self.at.administration.change_client(self.request(), Act::ClientsUpdate, &id, apply);
+        let (client, ()) = changing.await?;
         Ok(self.changed_client(seen, &client))
     }
 

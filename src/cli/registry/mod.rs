@@ -44,8 +44,8 @@ pub(super) struct DamagedClient {
     pub(super) why: Option<String>,
 }
 
-/// What is to be made of what describes a resource.
-pub(super) type Change<'c> = dyn Fn(&mut ResourceMetadata) + 'c;
+/// What is to be made of what describes a resource, or a client.
+pub(super) type Change<'c, M = ResourceMetadata> = dyn Fn(&mut M) + 'c;
 
 /// What came of rolling a secret.
 #[derive(Serialize, Deserialize)]
@@ -82,11 +82,11 @@ pub(super) trait Registry {
     /// Registers a client, under `id` or a new identifier; `None` where that is taken.
     async fn register(&self, id: Option<&str>, metadata: &ClientMetadata) -> Result<Option<RegisteredClient>, Failure>;
 
-    /// Replaces what describes the client that was `seen`.
-    async fn replace_client(
+    /// Stores what `change` makes of what describes the client that was `seen`.
+    async fn change_client(
         &self,
         seen: &ClientView,
-        metadata: &ClientMetadata,
+        change: &Change<'_, ClientMetadata>,
     ) -> Result<Outcome<ClientView>, Failure>;
 
     /// Enables or disables the client that was `seen`.

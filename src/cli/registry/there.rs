@@ -81,12 +81,17 @@ impl Registry for There<'_> {
         unless("client_exists", self.api().post(CLIENTS, &body).await)
     }
 
-    async fn replace_client(
+    async fn change_client(
         &self,
         seen: &ClientView,
-        metadata: &ClientMetadata,
+        change: &Change<'_, ClientMetadata>,
     ) -> Result<Outcome<ClientView>, Failure> {
-        self.0.change(Method::PUT, (&client(&seen.client_id), ""), seen, |_| json!(metadata)).await
+        let body = |seen: &ClientView| {
+            let mut metadata = seen.metadata.clone();
+            change(&mut metadata);
+            json!(metadata)
+        };
+        self.0.change(Method::PUT, (&client(&seen.client_id), ""), seen, body).await
     }
 
     async fn set_enabled(&self, seen: &ClientView, enabled: bool) -> Result<Outcome<ClientView>, Failure> {

@@ -62,7 +62,7 @@ pub struct LogIn {
     pub username: String,
     /// The password.
     pub password: Typed,
-    /// The client; the one called `login` when absent, which an operator registers.
+    /// The client; when absent `login`, which the first start makes.
     #[serde(default)]
     pub client_id: Option<String>,
     /// The resource that the access token is for; the only one that the client may get when absent.
@@ -83,7 +83,7 @@ pub struct Refresh {
     /// The refresh token, unless it is in the cookie.
     #[serde(default)]
     pub refresh_token: Option<Typed>,
-    /// The client; the one called `login` when absent, which an operator registers.
+    /// The client; when absent `login`, which the first start makes.
     #[serde(default)]
     pub client_id: Option<String>,
     /// The resource of the session, or nothing.
@@ -101,7 +101,7 @@ pub struct LogOut {
     /// The refresh token, unless it is in the cookie or an access token is in the header.
     #[serde(default)]
     pub refresh_token: Option<Typed>,
-    /// The client; the one called `login` when absent, which an operator registers.
+    /// The client; when absent `login`, which the first start makes.
     #[serde(default)]
     pub client_id: Option<String>,
     /// Whether every session of the person ends, at whatever client.
@@ -135,7 +135,7 @@ pub struct Register {
     pub username: String,
     /// Its password.
     pub password: Typed,
-    /// The client; the one called `login` when absent, which an operator registers.
+    /// The client; when absent `login`, which the first start makes.
     #[serde(default)]
     pub client_id: Option<String>,
 }

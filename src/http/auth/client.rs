@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use super::{Call, origin};
-use crate::clients::{AuthenticatedClient, AuthenticationError, Presented, Refusal};
+use crate::clients::{AuthenticatedClient, AuthenticationError, LOGIN_CLIENT, Presented, Refusal};
 use crate::http::credentials::basic;
 use crate::http::error::{Denied, OAuthError, Problem};
-
-/// The client where a request names none: the one that the first start makes.
-const BUILT_IN: &str = "login";
 
 /// The first-party client of a request: a public one by its name in the body, one with a secret by the `Authorization`
 /// header. A page must be the client's own.
@@ -18,7 +15,7 @@ pub(super) async fn authenticate(call: &Call<'_>, named: Option<&str>) -> Result
         _ => Problem::SeveralTokens,
     })?;
     let presented = match &basic {
-        None => Presented::Public { id: named.unwrap_or(BUILT_IN) },
+        None => Presented::Public { id: named.unwrap_or(LOGIN_CLIENT) },
         Some(basic) if named.is_some_and(|named| named != basic.id()) => {
             return Err(Denied::Client(AuthenticationError::Refused(Refusal::Unreadable)).into());
         }

@@ -285,13 +285,15 @@ impl SqlStore {
         .await
     }
 
-    /// Completes the first start: stores the first admin client, and that this is done, together.
-    /// [`Insert::Exists`] when another process was first; nothing changed then.
-    pub async fn found(&self, admin: &Client, entry: &Entry) -> Result<Insert, StoreError> {
+    /// Completes the first start: stores the first clients, and that this is done, together.
+    /// [`Insert::Exists`] when another process was first, or one of the identifiers is taken; nothing changed then.
+    pub async fn found(&self, clients: &[Client], entry: &Entry) -> Result<Insert, StoreError> {
         self.bounded(async {
             let now = self.now().await?;
             let row = in_write!(self, |tx| {
-                note_change!(tx, now, CLIENT, admin.id.as_str());
+                for client in clients {
+                    note_change!(tx, now, CLIENT, client.id.as_str());
+                }
                 let done = sqlx::query("INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
                     .bind(FOUNDED)
                     .bind(now.millis().to_string())
@@ -301,7 +303,9 @@ impl SqlStore {
                 if done.rows_affected() == 0 {
                     return Ok(Insert::Exists);
                 }
-                insert_client!(tx, admin);
+                for client in clients {
+                    insert_client!(tx, client);
+                }
                 append_audit!(tx, self, now, entry)
             });
             self.appended(&row);

@@ -65,9 +65,19 @@ async fn the_readme_signs_a_person_in_by_bodies_and_by_a_cookie_as_it_stands() {
     let blocks: Vec<&str> = section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(blocks.len(), 3);
     let script = blocks.join("\n").replace("http://127.0.0.1:8080", &running.public);
-    let ended =
-        program.shell(&script.replace("curl -sS", "curl -sS --fail-with-body"), std::path::Path::new("/usr/bin"));
+    // An answer that is an error fails, but where the page says which error it is.
+    let mut refused = 0;
+    let lines = script.lines().map(|line| match line.split_once(" | jq -e '.code ==") {
+        Some((call, code)) => {
+            refused += 1;
+            format!("{{ {call} || test $? = 22; }} | jq -e '.code =={code}")
+        }
+        None => line.to_owned(),
+    });
+    let script = lines.collect::<Vec<_>>().join("\n").replace("curl -sS", "curl -sS --fail-with-body");
+    let ended = program.shell(&script, std::path::Path::new("/usr/bin"));
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    assert_eq!(refused, 2, "after signing out, by body and by cookie");
     assert!(!ended.out.contains("srt_"), "{}", ended.out);
     running.stop();
 }

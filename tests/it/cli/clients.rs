@@ -79,6 +79,31 @@ fn a_client_is_changed_by_what_show_prints() {
 }
 
 #[test]
+fn a_client_gets_more_and_keeps_what_it_has() {
+    let home = home_with_orders();
+    let built_in = home.json(&["clients", "show", "login"]);
+    assert_eq!((&built_in["token_endpoint_auth_method"], &built_in["first_party"]), (&json!("none"), &json!(true)));
+    assert_eq!((built_in.get("access"), built_in.get("web_origins")), (None, None), "{built_in}");
+    let add = ["clients", "update", "login", "--add-access", ACCESS, "--add-web-origin", "https://app.example"];
+    let changed = home.json(&add);
+    assert_eq!(changed["access"], json!({"https://orders.example": "orders:read"}));
+    assert_eq!(changed["web_origins"], json!(["https://app.example"]));
+    assert_eq!(home.json(&add)["version"], changed["version"], "it is so already");
+    let more = home.json(&["clients", "update", "login", "--add-web-origin", "http://127.0.0.1:4173"]);
+    assert_eq!(more["web_origins"], json!(["http://127.0.0.1:4173", "https://app.example"]));
+    assert_eq!((&more["access"], &more["client_name"]), (&changed["access"], &built_in["client_name"]));
+    for (arguments, part) in [
+        (&["--add-access", "https://nowhere.example=a"][..], "https://nowhere.example"),
+        (&["--add-web-origin", "http://app.example"], "an origin is of https"),
+        (&["--add-web-origin", "null"], "never `null`"),
+    ] {
+        home.changes_nothing(&[&["clients", "update", "login"], arguments].concat()).refused(1, &[part]);
+    }
+    assert_eq!(home.run(&["clients", "update", "login"]).code, 2);
+    assert_eq!(home.run(&["clients", "update", "login", "--metadata", "-", "--add-access", ACCESS]).code, 2);
+}
+
+#[test]
 fn a_client_is_stopped_let_go_on_and_deleted() {
     let home = Home::initialised();
     home.run(&["clients", "create", "--id", "shop"]).ok();
@@ -185,7 +210,7 @@ fn a_damaged_client_is_named_beside_the_list_of_the_others_and_can_be_deleted() 
     assert!(listed.err.contains("`shop`") && listed.err.contains("telepathy"), "{}", listed.err);
     let listed = home.run(&["clients", "list", "--json"]);
     let json: Value = serde_json::from_str(&listed.out).unwrap();
-    assert_eq!((listed.code, &json["damaged"], json["clients"].as_array().unwrap().len()), (1, &json!(["shop"]), 2));
+    assert_eq!((listed.code, &json["damaged"], json["clients"].as_array().unwrap().len()), (1, &json!(["shop"]), 3));
 
     // Others go on, and who looks for another is not stopped by it.
     home.changes_nothing(&["clients", "show", "shop"]).refused(1, &["shop", "telepathy"]);

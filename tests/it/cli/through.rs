@@ -266,7 +266,7 @@ fn a_damaged_client_is_named_by_the_api_too() {
     sql(&home.path("data/signet.db"), &["UPDATE clients SET grant_types = 'telepathy' WHERE client_id = 'shop'"]);
     let listed = home.run(&["clients", "list", "--url", &url, "--json"]);
     let told: Value = serde_json::from_str(&listed.out).unwrap();
-    assert_eq!((listed.code, &told["damaged"], told["clients"].as_array().unwrap().len()), (1, &json!(["shop"]), 1));
+    assert_eq!((listed.code, &told["damaged"], told["clients"].as_array().unwrap().len()), (1, &json!(["shop"]), 2));
     assert!(listed.err.contains("`shop`") && !listed.err.contains("telepathy"), "{}", listed.err);
     home.run(&["clients", "show", "shop", "--url", &url]).refused(4, &["(server_error)"]);
     home.run(&["clients", "roll-secret", "--admin", "--url", &url]).ok();

@@ -48,14 +48,15 @@ pub(super) fn environment(service: &str) -> Vec<(String, String)> {
 
 /// The arguments that the file gives a service.
 pub(super) fn command(service: &str) -> Vec<String> {
-    under(&services()[service], "command").into_iter().map(str::to_owned).collect()
+    let plain = |text: &str| text.trim_matches('"').to_owned();
+    under(&services()[service], "command").into_iter().map(plain).collect()
 }
 
 #[test]
 fn debians_docker_compose_takes_it_and_it_has_two_replicas() {
     let services = services();
     let names: Vec<_> = services.keys().map(String::as_str).collect();
-    assert_eq!(names, ["init", "nginx", "postgres", "signet-1", "signet-2"]);
+    assert_eq!(names, ["init", "nginx", "postgres", "redis", "signet-1", "signet-2"]);
     let without_address = |name: &str| {
         let lines = services[name].lines().filter(|line| !line.contains("ipv4_address"));
         lines.map(str::to_owned).collect::<Vec<_>>()
@@ -110,14 +111,16 @@ fn secrets_are_files_that_are_not_committed() {
         names
     };
     for name in ["init", "signet-1", "signet-2"] {
-        assert_eq!(secrets(name), ["database-url", "master-key"], "{name}");
+        assert_eq!(secrets(name), ["database-url", "redis-url", "master-key"], "{name}");
         let environment = under(&services[name], "environment").join("\n");
         assert!(environment.contains("SIGNET__DATABASE__URL_FILE: /run/secrets/database-url"), "{environment}");
         assert!(environment.contains("SIGNET__KEYS__MASTER_KEY_FILE: /run/secrets/master-key"), "{environment}");
+        assert!(environment.contains("SIGNET__REDIS__URL_FILE: /run/secrets/redis-url"), "{environment}");
         // By a file, and by no variable that a child process or an inspection would show.
         assert!(!environment.contains("MASTER_KEY:") && !environment.contains("URL:"), "{environment}");
     }
     assert_eq!(secrets("postgres"), ["database-password"]);
+    assert_eq!(secrets("redis"), ["redis-users"]);
     assert!(services["postgres"].contains("POSTGRES_PASSWORD_FILE: /run/secrets/database-password"));
     assert!(read(".gitignore").lines().any(|line| line == "/secrets"));
     if workspace().join(".git").exists() {
@@ -134,12 +137,52 @@ fn postgres_keeps_what_it_acknowledges_and_everybody_waits_for_whom_they_need() 
     assert!(postgres.contains("pg_isready") && under(postgres, "volumes") == ["database:/var/lib/postgresql/data:rw"]);
     assert_eq!(under(&services["init"], "depends_on"), ["postgres:", "condition: service_healthy"]);
     for name in ["signet-1", "signet-2"] {
-        assert_eq!(under(&services[name], "depends_on"), ["init:", "condition: service_completed_successfully"]);
+        let awaited = ["init:", "condition: service_completed_successfully", "redis:", "condition: service_healthy"];
+        assert_eq!(under(&services[name], "depends_on"), awaited);
         let check = under(&services[name], "healthcheck");
         assert!(check.ends_with(&["test:", "CMD", "/usr/local/bin/signet", "health", "timeout: 6s"]), "{check:?}");
     }
     // A second `up` runs it again.
     assert_eq!(under(&services["init"], "command"), ["init", "--if-needed"]);
+}
+
+#[test]
+fn redis_forgets_nothing_and_lets_strangers_ask_whether_it_lives() {
+    let redis = &services()["redis"];
+    let command = command("redis").join(" ");
+    for option in ["--appendonly yes", "--maxmemory-policy noeviction", "--aclfile /run/secrets/redis-users"] {
+        assert!(command.contains(option), "{command}");
+    }
+    assert_eq!(under(redis, "volumes"), ["sessions:/data:rw"]);
+    assert!(under(redis, "healthcheck").ends_with(&["test:", "CMD", "redis-cli", "-e", "ping", "timeout: 3s"]));
+    let bytes = redis.lines().find_map(|line| line.strip_prefix("mem_limit: ")).unwrap();
+    assert!(
+        ["1g", "1073741824", "\"1073741824\""].contains(&bytes) && command.contains("--maxmemory 512mb"),
+        "{bytes}"
+    );
+}
+
+#[test]
+fn only_nginx_is_believed_about_who_asks_and_it_passes_nothing_on_that_strangers_sent() {
+    let services = services();
+    let networks = under(&services["nginx"], "networks");
+    let address = networks.iter().find_map(|line| line.strip_prefix("ipv4_address: ")).unwrap();
+    for name in ["signet-1", "signet-2"] {
+        let trusted = environment(name).into_iter().find(|(name, _)| name == "SIGNET__PUBLIC__TRUSTED_PROXIES");
+        assert_eq!(trusted.unwrap().1, address, "{name}");
+    }
+    let nginx = read("docs/operations/nginx.conf");
+    let set: Vec<Vec<&str>> = nginx
+        .lines()
+        .filter_map(|line| {
+            Some(line.trim().strip_prefix("proxy_set_header")?.trim_end_matches(';').split_whitespace().collect())
+        })
+        .collect();
+    assert!(
+        set.contains(&vec!["X-Forwarded-For", "$remote_addr"]) && set.contains(&vec!["Forwarded", "\"\""]),
+        "{set:?}"
+    );
+    assert!(!nginx.contains("proxy_add_x_forwarded_for"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The layout of docker-compose.yml as processes: Postgres, `signet init`, two replicas with the environment that the
-//! file gives them, and nginx with the committed configuration before them.
+//! The layout of docker-compose.yml as processes: Postgres, Redis with the arguments and users of the file, `signet init`,
+//! two replicas with the environment that it gives them, and nginx with the committed configuration before them.
 
 use std::cell::RefCell;
 use std::fs;
@@ -7,34 +7,38 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use reqwest::StatusCode;
-use serde_json::Value;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use signet_verify::{Jwks, Policy, verify};
 use tempfile::TempDir;
 
 use super::nginx::{Nginx, free_port};
-use super::{block, compose};
+use super::people::ask_from;
+use super::{block, compose, workspace};
 use crate::app::Answer;
 use crate::cli::home::is_root;
 use crate::postgres::Postgres;
+use crate::redis::Redis;
 use crate::start::program::{Program, Running};
 use crate::world::eventually;
 
 /// Everything that the file starts.
-struct Layout {
-    nginx: Nginx,
-    replicas: [Program; 2],
+pub(super) struct Layout {
+    pub(super) nginx: Nginx,
+    pub(super) replicas: [Program; 2],
     running: [Option<Running>; 2],
     basic: (String, String),
     http: reqwest::Client,
+    pub(super) redis: Redis,
     _secrets: TempDir,
 }
 
-/// The block of docs/operations.md that makes the secrets, run as it stands, in a folder.
+/// The block of docs/operations.md that makes the secrets, run as it stands, in a folder that has the docs.
 fn secrets(database: &str) -> TempDir {
     let block = block("secrets");
     let (make, hand_over) = block.trim_end().rsplit_once('\n').unwrap();
     let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(workspace().join("docs"), folder.path().join("docs")).unwrap();
     let run = |line: &str| {
         let ran = Command::new("bash").args(["-euc", line]).current_dir(folder.path()).output().unwrap();
         assert!(ran.status.success() && ran.stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -54,23 +58,53 @@ fn secrets(database: &str) -> TempDir {
     folder
 }
 
+/// The server that the file describes, and its address in the secret.
+fn redis(secrets: &TempDir) -> Redis {
+    let arguments = compose::command("redis");
+    assert_eq!(arguments[0], "redis-server");
+    let lines: Vec<String> = arguments[1..]
+        .chunks(2)
+        .map(|pair| {
+            let value = in_folder(&pair[1], secrets);
+            let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+            format!("{} {value}", pair[0].strip_prefix("--").unwrap())
+        })
+        .collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let redis = Redis::start(&lines);
+    // Only where it listens is different.
+    let file = secrets.path().join("secrets/redis-url");
+    let url = fs::read_to_string(&file).unwrap();
+    let credentials = url.strip_suffix("@redis:6379\n").expect("the service of docker-compose.yml");
+    fs::write(&file, format!("{credentials}@{}\n", redis.address)).unwrap();
+    let password = credentials.strip_prefix("redis://signet:").unwrap();
+    redis.asked_with(&["--no-auth-warning", "--user", "signet", "--pass", password])
+}
+
+/// What a service finds below /run/secrets.
+fn in_folder(value: &str, secrets: &TempDir) -> String {
+    value.replace("/run/secrets/", &format!("{}/secrets/", secrets.path().display()))
+}
+
 impl Layout {
-    fn start(tls: bool) -> Self {
+    pub(super) fn start(tls: bool) -> Self {
         let secrets = secrets(&Postgres::shared().database());
+        let redis = redis(&secrets);
         let ports = [free_port(), free_port(), free_port()];
         let scheme = if tls { "https" } else { "http" };
         let issuer = format!("{scheme}://127.0.0.1:{}", ports[0]);
         let program = |service: &str, port: u16| {
             let mut program = Program::new();
             for (name, value) in compose::environment(service) {
-                let value = value.replace("/run/secrets/", &format!("{}/secrets/", secrets.path().display()));
-                program = program.with(name.strip_prefix("SIGNET__").unwrap(), &value);
+                program = program.with(name.strip_prefix("SIGNET__").unwrap(), &in_folder(&value, &secrets));
             }
             let admin = format!("127.0.0.1:{}", free_port());
             program
                 .with("ISSUER", &issuer)
                 .with("PUBLIC__BIND", &format!("127.0.0.1:{port}"))
                 .with("ADMIN__BIND", &admin)
+                // From where nginx asks here.
+                .with("PUBLIC__TRUSTED_PROXIES", "127.0.0.1")
         };
         // As the one-shot service does it, at each `up`.
         let init = program("init", 0);
@@ -89,7 +123,7 @@ impl Layout {
             http = http.tls_certs_only([reqwest::Certificate::from_pem(&nginx.certificate()).unwrap()]);
         }
         let basic = (credentials.client_id, credentials.client_secret);
-        Self { nginx, replicas, running, basic, http: http.build().unwrap(), _secrets: secrets }
+        Self { nginx, replicas, running, basic, http: http.build().unwrap(), redis, _secrets: secrets }
     }
 
     /// A token request to the address of nginx or of a replica.
@@ -118,12 +152,12 @@ impl Layout {
     }
 
     /// The addresses of the replicas.
-    fn roots(&self) -> [String; 2] {
+    pub(super) fn roots(&self) -> [String; 2] {
         self.running.each_ref().map(|running| running.as_ref().unwrap().public.clone())
     }
 
     /// The replicas that nginx asked since it had answered `after` requests, once each.
-    fn asked(&self, after: usize) -> Vec<String> {
+    pub(super) fn asked(&self, after: usize) -> Vec<String> {
         let asked = self.nginx.access_log().into_iter().skip(after);
         let mut asked: Vec<_> = asked.map(|line| line["upstream"].as_str().unwrap().to_owned()).collect();
         asked.sort();
@@ -131,7 +165,7 @@ impl Layout {
         asked
     }
 
-    fn verb(&self, replica: usize, arguments: &[&str]) -> Value {
+    pub(super) fn verb(&self, replica: usize, arguments: &[&str]) -> Value {
         let ended = self.replicas[replica].run(&[arguments, &["--json"]].concat());
         assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.err);
         serde_json::from_str(&ended.out).unwrap()
@@ -281,6 +315,10 @@ async fn without_any_replica_nginx_says_what_signet_would_say() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.body["error"], "temporarily_unavailable");
     }
+    let answer = ask_from("127.0.0.1", &nginx, Method::POST, "login", None, Some(json!({}))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("2")));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!((&answer.body["code"], &answer.body["status"]), (&json!("temporarily_unavailable"), &json!(503)));
     assert_eq!(layout.replicas[0].run(&["health"]).code, Some(4));
     layout.running[1] = Some(layout.replicas[1].serve());
     eventually(async || layout.token(&nginx).await.is_ok_and(|answer| answer.status.is_success()).then_some(())).await;

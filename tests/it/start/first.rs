@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use super::program::Program;
 
+/// Every client.
+const CLIENTS: &str = "SELECT client_id FROM clients ORDER BY client_id";
 const REMINDER: &str = "the secret of the first start is still in use";
 
 #[actix_web::test]
@@ -64,7 +66,7 @@ async fn a_second_start_changes_nothing_and_makes_no_second_admin() {
         running.stop();
     }
     assert_eq!(rows().await, rows_before);
-    assert_eq!(rows_before[0].len(), 1);
+    assert_eq!(rows_before[0].len(), 2);
     for (name, found) in program.contents() {
         if !name.starts_with("data/signet.db") {
             assert_eq!(before.get(&name), Some(&found), "{name}");
@@ -105,7 +107,7 @@ async fn a_first_start_that_did_not_come_to_its_end_is_begun_anew() {
     let refused = running.token(&first.client_id, &first.client_secret).await;
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     running.stop();
-    assert_eq!(program.sql("SELECT client_id FROM clients").await, [second.client_id]);
+    assert_eq!(program.sql(CLIENTS).await, [&second.client_id, "login"]);
 }
 
 #[actix_web::test]
@@ -116,7 +118,7 @@ async fn credentials_that_can_not_be_written_never_become_valid() {
     let refused = program.run(&["serve"]);
     assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{refused:?}");
     assert!(refused.err.contains("admin-credentials.json"), "{}", refused.err);
-    assert_eq!(program.sql("SELECT client_id FROM clients").await, Vec::<String>::new());
+    assert_eq!(program.sql(CLIENTS).await, Vec::<String>::new());
     assert_eq!(program.sql("SELECT name FROM facts").await, Vec::<String>::new());
     std::fs::remove_dir(program.path("data/admin-credentials.json")).unwrap();
     let running = program.serve();
@@ -145,6 +147,6 @@ async fn of_two_first_starts_at_once_at_least_one_serves_with_the_credentials_th
         let running = program.serve();
         running.admin_token(&program.credentials()).await;
         running.stop();
-        assert_eq!(program.sql("SELECT client_id FROM clients").await, [program.credentials().client_id]);
+        assert_eq!(program.sql(CLIENTS).await, [&program.credentials().client_id, "login"]);
     }
 }

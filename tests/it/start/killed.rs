@@ -44,7 +44,7 @@ async fn a_first_start_killed_at_any_moment_ends_with_working_credentials() {
         let credentials = program.credentials();
         running.admin_token(&credentials).await;
         running.stop();
-        assert_eq!(program.sql("SELECT client_id FROM clients").await, [credentials.client_id]);
+        assert_eq!(program.sql("SELECT client_id FROM clients ORDER BY 1").await, [&credentials.client_id, "login"]);
         let states = program.sql("SELECT state FROM keys WHERE purpose = 'signing' ORDER BY state").await;
         assert_eq!(states, ["active", "pending"], "one set of first keys");
         assert!(!program.contents().keys().any(|name| name.ends_with(".new")), "nothing is left half written");

@@ -32,7 +32,7 @@ async fn assert_unavailable(store: &SqlStore, database: &Database, calls: &[usiz
                 2 => store.update_client(&new, &entry()).await.map(drop),
                 3 => store.delete_client(&new.id, None, &entry()).await.map(drop),
                 4 => store.commit(Purpose::Signing, 0, &change, &entry()).await.map(drop),
-                5 => store.found(&new, &entry()).await.map(drop),
+                5 => store.found(std::slice::from_ref(&new), &entry()).await.map(drop),
                 6 => store.purge_expired(now).await,
                 7 => store.load(Purpose::Signing).await.map(drop),
                 8 => store.load_client(&new.id).await.map(drop),

@@ -50,7 +50,7 @@ async fn text_with_nul_is_refused_by_the_store_too(database: &Database) {
         refusal(store.insert_client(&new, &entry()).await),
         refusal(store.update_client(&changed, &entry()).await),
         refusal(store.insert_resource(&named, &entry()).await),
-        refusal(store.found(&new, &entry()).await),
+        refusal(store.found(std::slice::from_ref(&new), &entry()).await),
     ] {
         assert!(why.contains("NUL"), "{why}");
     }

@@ -1,0 +1,62 @@
+//! The sample service beside the page: which access tokens it takes.
+
+use std::time::Duration;
+
+use serde_json::json;
+use signet_verify::base64url;
+
+use super::{Page, RIGHT, front, post};
+use crate::app::{Answer, Signet};
+
+#[actix_web::test]
+async fn the_sample_service_takes_good_tokens_and_refuses_all_others() {
+    let (_installation, signet, page) = front(Duration::ZERO).await;
+    let bills = async |page: &Page, token: Option<&str>| {
+        let request = reqwest::Client::new().get(format!("{}/api/bills", page.url));
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let token = async |signet: &Signet, scope: &str| {
+        let login = json!({"username": "ann", "password": RIGHT, "scope": scope});
+        post(signet, "login", &login).await.body["access_token"].as_str().unwrap().to_owned()
+    };
+    let good = token(&signet, "bills:read").await;
+    let answer = bills(&page, Some(&good)).await;
+    assert_eq!((answer.status.as_u16(), answer.body["bills"].as_array().map(Vec::len)), (200, Some(3)));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let [head, claims, signature] = *good.split('.').collect::<Vec<_>>() else { panic!("{good}") };
+    let encoded = |text: &str| base64url::encode(text.as_bytes());
+    let none = encoded(r#"{"alg":"none","typ":"at+jwt"}"#);
+    let untyped = encoded(&format!(r#"{{"alg":"ES256","typ":"JWT","kid":"{head}"}}"#));
+    let (_late, behind, of_behind) = front(Duration::from_secs(3600)).await;
+    let expired = token(&behind, "bills:read").await;
+    let refusals = [
+        (&page, format!("{head}.{claims}.{}", encoded(&"s".repeat(64)))),
+        (&page, format!("{head}.{}.{signature}", encoded("{}"))),
+        (&page, format!("{none}.{claims}.x")),
+        (&page, format!("{none}.{claims}.")),
+        (&page, format!("{untyped}.{claims}.{signature}")),
+        (&page, "x".to_owned()),
+        // Another audience, another issuer, and one that has expired.
+        (&page, signet.admin_token().await),
+        (&page, expired.clone()),
+        (&of_behind, expired),
+    ];
+    for (page, token) in &refusals {
+        let answer = bills(page, Some(token)).await;
+        assert_eq!((answer.status.as_u16(), &answer.body), (401, &json!({"code": "invalid_token"})), "{token}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    }
+    let answer = bills(&page, None).await;
+    assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, Some("Bearer")));
+    let answer = bills(&page, Some(&token(&signet, "bills:pay").await)).await;
+    assert_eq!((answer.status.as_u16(), &answer.body), (403, &json!({"code": "insufficient_scope"})));
+    // The issuer is away: who has its keys needs nobody.
+    let unseen = Page::serve(&signet.issuer);
+    signet.stop().await;
+    assert_eq!(bills(&page, Some(&good)).await.status, 200);
+    let answer = bills(&unseen, Some(&good)).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(answer.body, json!({"code": "temporarily_unavailable"}));
+    behind.stop().await;
+}
