@@ -28,17 +28,22 @@ impl Watched {
         eventually("the replica follows", || replica.ask(&["INFO", "replication"]).contains("master_link_status:up"));
         let sentinels: Vec<_> = (0..3).map(|_| Redis::start(&["--sentinel", &monitor, &down, &failover])).collect();
         let watched = Self { servers: vec![master, replica], sentinels };
-        for sentinel in &watched.sentinels {
-            eventually("the Sentinels know each other and the replica", || {
-                let known = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]);
-                let number = |name: &str| {
-                    let mut lines = known.lines();
-                    lines.find(|line| *line == name).and_then(|_| lines.next()).unwrap_or_default().to_owned()
-                };
-                number("num-other-sentinels") == "2" && number("num-slaves") == "1"
-            });
-        }
+        eventually("the Sentinels know each other and the replica", || watched.is_watched());
         watched
+    }
+
+    /// Whether every Sentinel knows the others, and a replica that could take over.
+    pub fn is_watched(&self) -> bool {
+        self.sentinels.iter().all(|sentinel| {
+            let known = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]);
+            let number = |name: &str| {
+                let mut lines = known.lines();
+                lines.find(|line| *line == name).and_then(|_| lines.next()).unwrap_or_default().to_owned()
+            };
+            let replicas = sentinel.ask(&["SENTINEL", "REPLICAS", MASTER_NAME]);
+            let down = replicas.contains("s_down") || replicas.contains("disconnected");
+            number("num-other-sentinels") == "2" && number("num-slaves") == "1" && !down
+        })
     }
 
     /// The Sentinels in one URL.
