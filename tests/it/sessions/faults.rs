@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Asker, Endpoint, Front, GRACE, Given, LOGIN, Said, Tokens, assert_unavailable, said};
-use crate::app::{Answer, Backend, Installation};
+use crate::app::{Answer, Installation};
 use crate::postgres::Postgres;
 use crate::proxy::Proxy;
 use crate::redis::{MASTER_NAME, Redis, Watched};
@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often each call is made during a fault.
 const ROUNDS: usize = 5;
 
-const CALLS: [&str; 8] = ["login", "refresh", "token by refresh", "token of its own", "me", "logout", "JWKS", "metadata"];
+const CALLS: [&str; 8] =
+    ["login", "refresh", "token by refresh", "token of its own", "me", "logout", "JWKS", "metadata"];
 /// What they answer when all is well.
 const WELL: [u16; 8] = [200, 200, 200, 200, 200, 204, 200, 200];
 /// While sessions can be neither read nor written.
@@ -78,31 +79,43 @@ impl Stage {
         }
     }
 
-    /// Makes every call some times, each of which must be answered so, and in time.
-    async fn meanwhile(&mut self, fault: &str, expected: [u16; 8]) {
+    /// Makes every call some times, each of which must be answered so, and in time. A fault that `passes` by itself may be
+    /// over before the last of them. Whether the session that leaves was told that it has ended.
+    async fn meanwhile(&mut self, fault: &str, expected: [u16; 8], passes: bool) -> bool {
+        let (mut left, mut passed) = (false, 0);
         let mut took: [Vec<Duration>; 8] = Default::default();
         for _ in 0..ROUNDS {
             for (place, call) in CALLS.iter().enumerate() {
                 let begun = Instant::now();
                 let answer = self.call(place).await;
                 took[place].push(begun.elapsed());
-                assert_eq!(answer.status, expected[place], "{fault}: {call}: {}", answer.text);
-                if expected[place] == 503 {
+                let well = passes && answer.status == WELL[place];
+                assert!(well || answer.status == expected[place], "{fault}: {call}: {} {}", answer.status, answer.text);
+                left |= place == 5 && answer.status == 204;
+                passed += usize::from(well && expected[place] != WELL[place]);
+                if answer.status == 503 {
                     assert_unavailable(&answer);
                 } else if let Some(token) = answer.body["refresh_token"].as_str() {
                     self.given.note(token);
                 }
             }
         }
+        // What needs no store says how busy this machine is with other tests.
+        let busy = took[6..].iter().flatten().max().copied().unwrap_or_default();
         let mut row = Vec::new();
         for (place, took) in took.iter_mut().enumerate() {
             took.sort();
             let (median, worst) = (took[ROUNDS / 2], took[ROUNDS - 1]);
             row.push(format!("{} {} ({median:.0?}, at most {worst:.0?})", CALLS[place], expected[place]));
-            let hashing = if place == 0 { self.login_takes } else { Duration::ZERO };
-            assert!(median < BOUND + hashing, "{fault}: {}: {took:?}", CALLS[place]);
+            let hashing = if place == 0 { self.login_takes * 2 } else { Duration::ZERO };
+            assert!(median < BOUND + hashing + busy * 3, "{fault}: {}: {took:?}", CALLS[place]);
         }
-        println!("| {fault} | {} |", row.join(" | "));
+        println!("| {fault} | {} | answered as if nothing were: {passed} |", row.join(" | "));
+        assert!(
+            passed < ROUNDS * expected.iter().filter(|status| **status == 503).count().max(1),
+            "{fault}: it was not there"
+        );
+        left
     }
 
     /// Ends a session, and lets the others' tokens become due.
@@ -160,9 +173,10 @@ impl Stage {
     async fn fault(&mut self, name: &str, expected: [u16; 8], breaks: impl FnOnce(), mends: impl FnOnce()) {
         self.prepare().await;
         breaks();
-        self.meanwhile(name, expected).await;
+        let left = self.meanwhile(name, expected, false).await;
+        assert_eq!(left, expected[5] == 204);
         mends();
-        self.afterwards(name, expected[5] == 204).await;
+        self.afterwards(name, left).await;
     }
 }
 
@@ -176,7 +190,9 @@ async fn whatever_happens_to_redis_calls_are_answered_in_time_and_all_is_well_ag
     let way = Proxy::before(&redis.url());
     let mut stage = Stage::open(Installation::new(), &[("REDIS__URL", &way.url)]).await;
     stage.fault("nothing", WELL, || {}, || {}).await;
-    stage.fault("Redis killed, and started with its data", WITHOUT_REDIS, || redis.kill(), || redis.start_again()).await;
+    stage
+        .fault("Redis killed, and started with its data", WITHOUT_REDIS, || redis.kill(), || redis.start_again())
+        .await;
     let tell = |command: &[&str]| redis.tell(command);
     stage
         .fault(
@@ -217,7 +233,7 @@ async fn a_redis_restarted_empty_signs_everybody_out_and_nobody_in_again() {
     stage.prepare().await;
     redis.kill();
     redis.wipe();
-    stage.meanwhile("Redis killed", WITHOUT_REDIS).await;
+    stage.meanwhile("Redis killed", WITHOUT_REDIS, false).await;
     redis.start_again();
     let found = stage.recovers("Redis restarted empty").await;
     for session in [&stage.due, &stage.ended, &stage.leaving] {
@@ -241,8 +257,8 @@ async fn a_failover_between_watched_nodes_is_answered_in_time_and_forks_nothing(
         crate::redis::eventually("the replica has all", || first.ask(&["WAIT", "1", "1000"]) == "1");
         first.kill();
         let fault = "failing over between watched nodes";
-        stage.meanwhile(fault, WITHOUT_REDIS).await;
-        stage.afterwards(fault, false).await;
+        let left = stage.meanwhile(fault, WITHOUT_REDIS, true).await;
+        stage.afterwards(fault, left).await;
         assert_ne!(watched.master().address, first.address);
         first.start_again();
         crate::redis::eventually("the old master follows, and all Sentinels know", || {
@@ -257,7 +273,7 @@ async fn without_postgres_refresh_goes_on_until_the_lease_ends_and_a_login_is_to
     let cluster = Postgres::start();
     let redis = Redis::shared();
     let installation = Installation::new().with("DATABASE__URL", &cluster.database());
-    let mut stage = Stage::open(installation.on(Backend::Sqlite), &[("REDIS__URL", &redis.url())]).await;
+    let mut stage = Stage::open(installation, &[("REDIS__URL", &redis.url())]).await;
     stage.fault("Postgres killed", WITHOUT_SQL, || cluster.kill(), || cluster.start_again()).await;
 
     // A token that was replaced before ends its session, though the journal can't be written: it is when it can.
@@ -271,7 +287,7 @@ async fn without_postgres_refresh_goes_on_until_the_lease_ends_and_a_login_is_to
     assert_eq!(stage.ask().present(0, Endpoint::Auth, LOGIN, &second).await, Said::Refused);
     let lease = stage.front.installation.settings().keys.lease;
     stage.advance(lease);
-    stage.meanwhile("Postgres killed, and the lease over", WITHOUT_LEASE).await;
+    stage.meanwhile("Postgres killed, and the lease over", WITHOUT_LEASE, false).await;
     cluster.start_again();
     stage.afterwards("Postgres killed, and the lease over", false).await;
     stage.assert_dead("Postgres killed", &Tokens { refresh: second, ..stolen }).await;

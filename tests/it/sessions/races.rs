@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Endpoint, Front, Given, LOGIN, OTHER, Said, Tokens, generation_in};
 use super::{Asker, GRACE};
+use super::{Endpoint, Front, Given, LOGIN, OTHER, Said, Tokens, generation_in};
 use crate::app::{Backend, Installation};
 use crate::proxy::{Proxy, Way};
 use crate::redis::Redis;
@@ -33,7 +33,9 @@ impl Weather {
         match random.below(20) {
             0..4 => Self::Slow(millis(1 + random.below(40))),
             // The longer ones outlast `redis.timeout`.
-            4 => Self::Paused(if random.below(2) == 0 { Way::There } else { Way::Back }, millis(20 + random.below(230))),
+            4 => {
+                Self::Paused(if random.below(2) == 0 { Way::There } else { Way::Back }, millis(20 + random.below(230)))
+            }
             _ => Self::Fair,
         }
     }
@@ -153,7 +155,8 @@ impl Pair {
         let redis = Redis::start(&["appendonly yes"]);
         let way = Proxy::before(&redis.url());
         let installation = Installation::new().on(Backend::Postgres);
-        let settings = [[("REDIS__URL", way.url.as_str())], [("REDIS__URL", &redis.url())]];
+        let url = redis.url();
+        let settings = [[("REDIS__URL", way.url.as_str())], [("REDIS__URL", url.as_str())]];
         let front = Front::open(installation, &[&settings[0], &settings[1]]).await;
         Self { front, way, redis, random: Random::new(seed), counts: Counts::default(), given: Given::default() }
     }

@@ -62,15 +62,16 @@ async fn what_has_ended_stays_ended(kept: Kept) {
     }
     assert_eq!(ask.log_out(0, &gone.refresh).await.status, 204);
     assert_eq!(ask.present(1, Endpoint::Auth, LOGIN, &stolen.refresh).await, Said::Refused);
-    let exists = |session: &str| redis.ask(&["EXISTS", &front.key(session)]);
-    assert_eq!([exists(&gone.session), exists(&stolen.session)], ["0", "0"]);
+    let [gone_key, stolen_key, lives_key] = [&gone, &stolen, &lives].map(|tokens| front.key(&tokens.session));
+    let there = || [&gone_key, &stolen_key].map(|key| redis.ask(&["EXISTS", key]));
+    assert_eq!(there(), ["0", "0"]);
 
     redis.kill();
     Kept::copy(&aside, &files);
     redis.start_again();
     eventually("it has loaded", || redis.ask(&["PING"]) == "PONG");
-    assert_eq!([exists(&gone.session), exists(&stolen.session)], ["1", "1"], "Redis has them back");
-    assert_eq!(generation_in(&redis, &front.key(&lives.session)), 0);
+    assert_eq!(there(), ["1", "1"], "Redis has them back");
+    assert_eq!(generation_in(&redis, &lives_key), 0);
     // A replica that starts only now knows it too.
     front.signets.push(front.installation.start().await);
     let mut ask = ask;
@@ -84,10 +85,10 @@ async fn what_has_ended_stays_ended(kept: Kept) {
             assert_eq!(ask.me(replica, access).await.status, 401, "{kept:?} {replica}");
         }
     }
-    eventually("Redis was told again", || exists(&gone.session) == "0" && exists(&stolen.session) == "0");
+    eventually("Redis was told again", || there() == ["0", "0"]);
     // Redis has lost the rotation, and takes the token that it never saw.
     let Said::Next(next) = ask.insist(0, &after).await else { panic!() };
-    assert_eq!((super::generation_of(&next), generation_in(&redis, &front.key(&lives.session))), (2, 2));
+    assert_eq!((super::generation_of(&next), generation_in(&redis, &lives_key)), (2, 2));
     println!("Redis set back to an older {}: 2 sessions revived by it, refused at 3 replicas", kept.name());
     front.stop().await;
 }
