@@ -31,6 +31,7 @@ mod redis;
 mod refresh;
 mod replay;
 mod rotation;
+mod sessions;
 mod signer;
 mod start;
 mod stopped;

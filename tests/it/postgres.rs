@@ -6,17 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// A running cluster; dropping it stops it.
 #[derive(Debug)]
 pub struct Postgres {
-    keeper: Child,
+    keeper: Mutex<(Child, BufReader<ChildStdout>)>,
     /// URL of the cluster up to the database's name, with the `/`.
     base: String,
     programs: PathBuf,
@@ -55,7 +55,26 @@ impl Postgres {
             panic!("no Postgres for the tests: {why}");
         };
         let databases = AtomicU32::new(0);
-        Self { base: base.to_owned(), programs: programs.into(), databases, keeper }
+        Self { base: base.to_owned(), programs: programs.into(), databases, keeper: Mutex::new((keeper, said)) }
+    }
+
+    /// Ends all of its processes at once: connections are lost, and it has to recover.
+    pub fn kill(&self) {
+        self.act("kill");
+    }
+
+    /// Starts it again on its port.
+    pub fn start_again(&self) {
+        self.act("start");
+    }
+
+    fn act(&self, act: &str) {
+        let mut keeper = self.keeper.lock().unwrap();
+        let (child, said) = &mut *keeper;
+        writeln!(child.stdin.as_mut().unwrap(), "{act}").unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "done\n", "{act}");
     }
 
     /// Creates an empty database and answers its URL.
@@ -92,8 +111,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // The end of its input tells the keeper to stop the cluster; its own end says that this is done.
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        let Ok((child, _)) = self.keeper.get_mut() else { return };
+        drop(child.stdin.take());
+        let _ = child.wait();
     }
 }
 

@@ -1,13 +1,22 @@
-//! A way to a store that can be slowed down, swallowed whole, and cut.
+//! A way to a store that can be slowed down, held up, swallowed whole, and cut.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// With this, every change that replicas follow begins: its row is their lock.
 const FIRST: &[u8] = b"UPDATE change_counter";
+
+/// Which of the two ways bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To the store.
+    There,
+    /// From it.
+    Back,
+}
 
 /// Passes on what goes to and from a store.
 pub struct Proxy {
@@ -26,7 +35,17 @@ struct Shared {
     has_begun: AtomicBool,
     /// How many connections came.
     connections: AtomicU64,
+    held: Mutex<Held>,
+    released: Condvar,
     open: Mutex<Vec<TcpStream>>,
+}
+
+/// What is held up.
+#[derive(Default)]
+struct Held {
+    way: Option<Way>,
+    /// How many pieces wait.
+    waiting: u64,
 }
 
 impl Proxy {
@@ -89,6 +108,23 @@ impl Proxy {
         self.shared.delay.store(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// Holds up what goes that way from now on. It is not lost: once released it arrives, also where whoever sent it has
+    /// hung up meanwhile.
+    pub fn hold(&self, way: Way) {
+        self.shared.held.lock().unwrap().way = Some(way);
+    }
+
+    /// Lets go on what was held up.
+    pub fn release(&self) {
+        self.shared.held.lock().unwrap().way = None;
+        self.shared.released.notify_all();
+    }
+
+    /// Whether something waits to be released.
+    pub fn holds_something(&self) -> bool {
+        self.shared.held.lock().unwrap().waiting > 0
+    }
+
     /// How many connections were made so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::SeqCst)
@@ -111,16 +147,26 @@ impl Shared {
             }
             Duration::ZERO
         };
-        self.carry(there.0, there.1, watch);
+        self.carry(Way::There, there.0, there.1, watch);
         let shared = Arc::clone(self);
         let wait = move |_: &[u8]| Duration::from_millis(shared.delay.load(Ordering::SeqCst));
-        self.carry(server, client, wait);
+        self.carry(Way::Back, server, client, wait);
+    }
+
+    fn wait_while_held(&self, way: Way) {
+        let mut held = self.held.lock().unwrap();
+        if held.way == Some(way) {
+            held.waiting += 1;
+            held = self.released.wait_while(held, |held| held.way == Some(way)).unwrap();
+            held.waiting -= 1;
+        }
     }
 
     /// Carries bytes one way, each as long after it came as `wait` says: a delay holds answers back, but none behind
     /// another.
     fn carry(
         self: &Arc<Self>,
+        way: Way,
         mut from: TcpStream,
         mut to: TcpStream,
         wait: impl Fn(&[u8]) -> Duration + Send + 'static,
@@ -130,6 +176,7 @@ impl Shared {
         std::thread::spawn(move || {
             for (due, bytes) in receiver {
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                shared.wait_while_held(way);
                 if !shared.is_black_hole.load(Ordering::SeqCst) && to.write_all(&bytes).is_err() {
                     break;
                 }

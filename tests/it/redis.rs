@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 pub use cluster::Cluster;
-pub use sentinel::Watched;
+pub use sentinel::{MASTER_NAME, Watched};
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]

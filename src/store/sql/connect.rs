@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
+use super::door::Door;
 use super::{DatabaseUrl, Pool, PostgresUrl, SqlStore, store_error};
 use crate::ports::{Clock, StoreError};
 
@@ -49,7 +50,11 @@ impl SqlStore {
             DatabaseUrl::Sqlite(path) => open_sqlite(path, options).await?,
             DatabaseUrl::Postgres(url) => open_postgres(url, options).await?,
         };
-        let store = Self { pool, clock, timeout: options.timeout, chain: None, audit_head: Arc::default() };
+        let door = match &pool {
+            Pool::Sqlite(_) => None,
+            Pool::Postgres(pool) => Door::of(&pool.connect_options()).map(Arc::new),
+        };
+        let store = Self { pool, clock, timeout: options.timeout, door, chain: None, audit_head: Arc::default() };
         store.check_durability().await?;
         Ok(store)
     }

@@ -10,6 +10,7 @@ mod backup;
 mod changes;
 mod clients;
 mod connect;
+mod door;
 mod error;
 mod journal;
 mod keys;
@@ -44,6 +45,7 @@ pub use schema::{Schema, SchemaAction};
 pub use url::{DatabaseUrl, PostgresUrl};
 pub use usage::Usage;
 
+use door::Door;
 use error::{check_text, read_each, read_rows, store_error};
 
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct SqlStore {
     pool: Pool,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    /// Where Postgres is reached by a port.
+    door: Option<Arc<Door>>,
     /// What links the rows of the audit log; without it nothing can be changed.
     chain: Option<Arc<Chain>>,
     /// The end of the audit log as far as this process knows it.
@@ -211,10 +215,24 @@ impl SqlStore {
         on_pool!(self, |pool| pool.close().await);
     }
 
-    /// Runs one act for at most the store's time-out, so that a connection into nowhere is an error and not a hang.
+    /// Runs one act for at most the store's time-out, so that a connection into nowhere is an error and not a hang; and no
+    /// longer than until the server is seen to refuse connections.
     async fn bounded<T, A: Future<Output = Result<T, StoreError>> + Send>(&self, work: A) -> Result<T, StoreError> {
         let late = || StoreError::Unavailable(format!("no answer within {:?}", self.timeout));
-        let in_time = async { tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| Err(late())) };
+        let in_time = async {
+            tokio::select! {
+                biased;
+                done = tokio::time::timeout(self.timeout, work) => done.unwrap_or_else(|_| Err(late())),
+                () = self.is_shut() => Err(StoreError::Unavailable("it refuses connections".to_owned())),
+            }
+        };
         act(name_of::<A>, in_time).await
+    }
+
+    async fn is_shut(&self) {
+        match &self.door {
+            Some(door) => door.is_shut().await,
+            None => std::future::pending().await,
+        }
     }
 }

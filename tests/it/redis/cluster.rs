@@ -20,14 +20,21 @@ impl Cluster {
 
     /// Starts one, and waits until it serves all slots.
     pub fn start() -> Self {
-        let lines = [
+        Self::start_with(&[], &[])
+    }
+
+    /// The same with these lines of `redis.conf` in each node besides, which `redis-cli` reaches with these arguments.
+    pub fn start_with(more: &[&str], cli: &[&str]) -> Self {
+        let own = [
             "cluster-enabled yes",
             "cluster-config-file nodes.conf",
             "cluster-node-timeout 2000",
             "cluster-require-full-coverage no",
         ];
-        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start(&lines)).collect();
+        let lines = [&own, more].concat();
+        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start(&lines).asked_with(cli)).collect();
         let made = Command::new("redis-cli")
+            .args(cli)
             .args(["--cluster", "create"])
             .args(nodes.iter().map(|node| &node.address))
             .args(["--cluster-replicas", "0", "--cluster-yes"])

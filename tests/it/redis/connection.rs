@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use signet::ports::{StoreError, SystemClock};
+use signet::clients::Insert;
+use signet::ports::{Clock, StoreError, SystemClock};
 use signet::store::redis::{Namespace, Options, RedisStore, RedisUrl, Topology};
+use signet::tokens::session::SessionStore;
 use tempfile::TempDir;
 
-use super::sentinel::MASTER_NAME;
-use super::{Cluster, Redis, Watched, namespace, tls_lines};
+use super::sessions::{NEXT_KEY, POLICY, presented, session};
+use super::{Cluster, MASTER_NAME, Redis, Watched, namespace, tls_lines};
 use crate::tls::authority::Authority;
 
 /// What a store is opened with: a namespace of its own, and the times of production but for connecting.
@@ -56,15 +58,25 @@ async fn refused(options: &Options) -> String {
     }
 }
 
-/// A server with TLS, and the file with the authority to trust.
-fn with_tls(folder: &Path) -> Redis {
+/// Servers with TLS, which have a certificate for these names: started with lines of configuration, and asked with
+/// arguments of `redis-cli`.
+fn with_tls<T>(folder: &Path, names: &[&str], start: impl FnOnce(&[&str], &[&str]) -> T) -> T {
     let authority = Authority::new();
-    authority.issue("redis").store(folder);
+    authority.issue_to(names).store(folder);
     std::fs::write(folder.join("ca.crt"), authority.pem()).unwrap();
     let lines = tls_lines(folder);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let ca = folder.join("ca.crt").display().to_string();
-    Redis::start(&lines).asked_with(&["--tls", "--cacert", &ca])
+    start(&lines, &["--tls", "--cacert", &ca])
+}
+
+/// Sessions begin there, wherever in a Cluster they fall, and are refreshed.
+async fn refreshes(store: &RedisStore) {
+    for number in 0..30 {
+        let session = session(number, SystemClock.now());
+        assert_eq!(store.insert(&session).await.unwrap(), Insert::Inserted);
+        assert!(store.swap(&presented(&session, 0), NEXT_KEY, &POLICY).await.unwrap().moved);
+    }
 }
 
 #[tokio::test]
@@ -85,7 +97,7 @@ async fn any_node_of_a_cluster_leads_to_all() {
 #[tokio::test]
 async fn tls_with_an_authority_of_ones_own_is_spoken_and_another_is_not_trusted() {
     let folder = TempDir::new().unwrap();
-    let redis = with_tls(folder.path());
+    let redis = with_tls(folder.path(), &["127.0.0.1"], |lines, cli| Redis::start(lines).asked_with(cli));
     let url = redis.url().replace("redis://", "rediss://");
     let trusting = Options { ca_file: Some(folder.path().join("ca.crt")), ..options(&url) };
     opened(&trusting).await;
@@ -94,6 +106,50 @@ async fn tls_with_an_authority_of_ones_own_is_spoken_and_another_is_not_trusted(
     assert!(problem.contains("certificate"), "{problem}");
     let missing = Options { ca_file: Some("/nowhere/ca.crt".into()), ..options(&url) };
     assert!(refused(&missing).await.starts_with("/nowhere/ca.crt can't be read: "));
+}
+
+#[tokio::test]
+async fn tls_is_spoken_to_every_node_of_a_cluster_by_the_name_that_it_announces() {
+    let folder = TempDir::new().unwrap();
+    let nodes = with_tls(folder.path(), &["localhost"], |lines, cli| {
+        let announce =
+            ["tls-cluster yes", "cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname"];
+        Cluster::start_with(&[lines, &announce].concat(), cli)
+    });
+    // One is enough to find the others.
+    let at = |host: &str| format!("rediss://{host}:{}", nodes.nodes[0].port());
+    let named = Options {
+        ca_file: Some(folder.path().join("ca.crt")),
+        topology: Topology::Cluster,
+        ..options(&at("localhost"))
+    };
+    let store = opened(&named).await;
+    refreshes(&store).await;
+    for node in &nodes.nodes {
+        assert_ne!(node.ask(&["DBSIZE"]), "0", "each node has some of the sessions");
+    }
+    // The certificate bears no address.
+    let unnamed =
+        Options { url: RedisUrl::parse(&at("127.0.0.1")).unwrap(), connect_timeout: Duration::from_secs(1), ..named };
+    let problem = open(&unnamed).await.unwrap().health().problem.unwrap();
+    assert!(problem.contains("certificate"), "{problem}");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_to_sentinels_and_to_the_master_that_they_name() {
+    let folder = TempDir::new().unwrap();
+    let servers = with_tls(folder.path(), &["127.0.0.1"], |lines, cli| {
+        Watched::start_with(&[lines, &["tls-replication yes"]].concat(), cli)
+    });
+    let sentinels = RedisUrl::parse(&servers.sentinels_url().replace("redis://", "rediss://")).unwrap();
+    let ca_file = Some(folder.path().join("ca.crt"));
+    let trusting =
+        Options { topology: Topology::Sentinel { sentinels }, ca_file, ..options(&format!("rediss://{MASTER_NAME}")) };
+    refreshes(&opened(&trusting).await).await;
+    assert_ne!(servers.master().ask(&["DBSIZE"]), "0");
+    let untrusting = Options { ca_file: None, connect_timeout: Duration::from_secs(1), ..trusting };
+    let problem = open(&untrusting).await.unwrap().health().problem.unwrap();
+    assert!(problem.contains("certificate"), "{problem}");
 }
 
 #[tokio::test]

@@ -16,29 +16,40 @@ pub struct Watched {
 impl Watched {
     /// Starts them, and waits until each Sentinel knows all.
     pub fn start() -> Self {
-        let own = ["repl-diskless-sync-delay 0", "appendonly yes"];
-        let master = Redis::start(&own);
+        Self::start_with(&[], &[])
+    }
+
+    /// The same with these lines of configuration in each besides, which `redis-cli` reaches with these arguments.
+    pub fn start_with(more: &[&str], cli: &[&str]) -> Self {
+        let own = [&["repl-diskless-sync-delay 0", "appendonly yes"], more].concat();
+        let master = Redis::start(&own).asked_with(cli);
         let follow = format!("replicaof 127.0.0.1 {}", master.port());
-        let replica = Redis::start(&[own[0], own[1], &follow]);
+        let replica = Redis::start(&[&own[..], &[&follow]].concat()).asked_with(cli);
         let monitor = format!("sentinel monitor {MASTER_NAME} 127.0.0.1 {} 2", master.port());
         let [down, failover] = ["down-after-milliseconds 1000", "failover-timeout 3000"].map(|setting| {
             let (name, value) = setting.split_once(' ').unwrap();
             format!("sentinel {name} {MASTER_NAME} {value}")
         });
         eventually("the replica follows", || replica.ask(&["INFO", "replication"]).contains("master_link_status:up"));
-        let sentinels: Vec<_> = (0..3).map(|_| Redis::start(&["--sentinel", &monitor, &down, &failover])).collect();
+        let watch = [&["--sentinel"], more, &[&monitor, &down, &failover]].concat();
+        let sentinels: Vec<_> = (0..3).map(|_| Redis::start(&watch).asked_with(cli)).collect();
         let watched = Self { servers: vec![master, replica], sentinels };
-        for sentinel in &watched.sentinels {
-            eventually("the Sentinels know each other and the replica", || {
-                let known = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]);
-                let number = |name: &str| {
-                    let mut lines = known.lines();
-                    lines.find(|line| *line == name).and_then(|_| lines.next()).unwrap_or_default().to_owned()
-                };
-                number("num-other-sentinels") == "2" && number("num-slaves") == "1"
-            });
-        }
+        eventually("the Sentinels know each other and the replica", || watched.is_watched());
         watched
+    }
+
+    /// Whether every Sentinel knows the others, and a replica that could take over.
+    pub fn is_watched(&self) -> bool {
+        self.sentinels.iter().all(|sentinel| {
+            let known = sentinel.ask(&["SENTINEL", "MASTER", MASTER_NAME]);
+            let number = |name: &str| {
+                let mut lines = known.lines();
+                lines.find(|line| *line == name).and_then(|_| lines.next()).unwrap_or_default().to_owned()
+            };
+            let replicas = sentinel.ask(&["SENTINEL", "REPLICAS", MASTER_NAME]);
+            let down = replicas.contains("s_down") || replicas.contains("disconnected");
+            number("num-other-sentinels") == "2" && number("num-slaves") == "1" && !down
+        })
     }
 
     /// The Sentinels in one URL.

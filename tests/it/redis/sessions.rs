@@ -22,12 +22,12 @@ use crate::app::HeldClock;
 use crate::proxy::Proxy;
 
 const PAPER: &str = include_str!("../../../docs/redis.md");
-const POLICY: RefreshPolicy = RefreshPolicy { grace: Duration::from_secs(10) };
+pub(super) const POLICY: RefreshPolicy = RefreshPolicy { grace: Duration::from_secs(10) };
 const BOUND: Duration = Duration::from_millis(250);
-const NEXT_KEY: MacKeyId = MacKeyId(9);
+pub(super) const NEXT_KEY: MacKeyId = MacKeyId(9);
 
 /// One of a public client that begins now; `number` tells it from others, and its person from other persons.
-fn session(number: u32, now: Timestamp) -> Session {
+pub(super) fn session(number: u32, now: Timestamp) -> Session {
     let id = sha256(&number.to_be_bytes());
     Session {
         id: SessionId::from_bytes(*id.first_chunk().unwrap()),
@@ -51,7 +51,7 @@ fn session(number: u32, now: Timestamp) -> Session {
     }
 }
 
-fn presented(session: &Session, generation: u32) -> Presented<'_> {
+pub(super) fn presented(session: &Session, generation: u32) -> Presented<'_> {
     Presented { session: session.id, generation: Generation(generation), presenter: Presenter::of(session) }
 }
 

@@ -128,7 +128,15 @@ async fn a_postgres_that_is_gone_is_unavailable_at_once() {
     let database = Database::of(&cluster);
     database.open().await.close().await;
     let store = database.try_open(TIMEOUT).await.unwrap();
+    let patient = database.try_open(Duration::from_secs(50)).await.unwrap();
     drop(cluster);
+    // However long an act may take: that connections are refused is known at once.
+    let started = Instant::now();
+    for _ in 0..5 {
+        let outcome = patient.load_resources().await;
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     let started = Instant::now();
     for _ in 0..3 {
         let outcome = store.load_resources().await;

@@ -42,8 +42,14 @@ impl Authority {
 
     /// A certificate for 127.0.0.1, which bears `name` too so that it can be told from others.
     pub fn issue(&self, name: &str) -> Issued {
-        let mut parameters = CertificateParams::new(vec!["127.0.0.1".to_owned(), name.to_owned()]).unwrap();
-        parameters.distinguished_name.push(DnType::CommonName, name);
+        self.issue_to(&["127.0.0.1", name])
+    }
+
+    /// A certificate for these names alone.
+    pub fn issue_to(&self, names: &[&str]) -> Issued {
+        let mut parameters =
+            CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        parameters.distinguished_name.push(DnType::CommonName, names[names.len() - 1]);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
