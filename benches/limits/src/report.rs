@@ -26,6 +26,10 @@ pub(crate) enum Finding {
     Amount { path: String, unit: &'static str, amount: Spread, below: Option<f64>, met: Option<bool> },
     /// Operations a second, for information.
     Rate { path: String, per_second: f64 },
+    /// Operations a second of Signet that are held against nothing.
+    Reached { path: String, rate: Spread },
+    /// What two kinds of request take that nobody is to tell apart: the medians in microseconds.
+    Alike { path: String, one: Spread, other: Spread },
 }
 
 impl Finding {
@@ -111,6 +115,26 @@ impl Finding {
                 below.map_or_else(none, |bound| format!("< {bound:.0} {unit}")),
                 verdict(met).to_owned(),
             ],
+            Self::Reached { path, rate } => [
+                path.clone(),
+                none(),
+                format!("{}/s", thousands(rate.median)),
+                none(),
+                format!("{} to {}", thousands(rate.lower_quartile), thousands(rate.upper_quartile)),
+                none(),
+                none(),
+                none(),
+            ],
+            Self::Alike { path, one, other } => [
+                path.clone(),
+                format!("{} µs", thousands(one.median)),
+                format!("{} µs", thousands(other.median)),
+                format!("{:.3}", other.median / one.median),
+                none(),
+                none(),
+                none(),
+                none(),
+            ],
             Self::Rate { path, per_second } => {
                 [path.clone(), format!("{}/s", thousands(*per_second)), none(), none(), none(), none(), none(), none()]
             }
@@ -192,6 +216,32 @@ impl Report {
         std::iter::once(heads).chain(self.findings.iter().map(Finding::cells)).collect()
     }
 
+    /// What is to be known of one row, besides.
+    fn note(finding: &Finding) -> Option<String> {
+        match finding {
+            Finding::Tail { path, tail, .. } if tail.turned_away_per_second > 0.0 => Some(format!(
+                "{path}: {} refreshes a second, beside {:.1} logins a second and {:.1} that were turned away, 99 of 100 \
+                 within {} µs.",
+                thousands(f64::from(tail.per_second)),
+                tail.beside_per_second,
+                tail.turned_away_per_second,
+                thousands(tail.turned_away)
+            )),
+            Finding::Tail { path, tail, .. } => Some(format!(
+                "{path}: {} tokens a second, beside {:.1} changes a second.",
+                thousands(f64::from(tail.per_second)),
+                tail.beside_per_second
+            )),
+            Finding::Alike { path, one, other } => Some(format!(
+                "{path}: the medians differ by {} µs ({:.2} %); half of the first lie within {} µs.",
+                thousands((other.median - one.median).abs()),
+                (other.median / one.median - 1.0).abs() * 100.0,
+                thousands(one.upper_quartile - one.lower_quartile)
+            )),
+            _ => None,
+        }
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.findings.iter().any(|finding| matches!(finding, Finding::Instructions { .. })) {
@@ -204,13 +254,7 @@ impl Report {
         ));
         let mut shared = false;
         for finding in &self.findings {
-            if let Finding::Tail { path, tail, .. } = finding {
-                notes.push(format!(
-                    "{path}: {} tokens a second, beside {:.1} changes a second.",
-                    thousands(f64::from(tail.per_second)),
-                    tail.beside_per_second
-                ));
-            }
+            notes.extend(Self::note(finding));
             let Finding::Ratio { path, comparison, .. } = finding else { continue };
             if !comparison.had_the_core() {
                 let (limit, signet) = comparison.busy;
@@ -307,6 +351,8 @@ mod tests {
             quiet: Duration::from_micros(1000),
             busy: Duration::from_micros(busy),
             beside_per_second: 4.0,
+            turned_away_per_second: 0.0,
+            turned_away: Duration::ZERO,
         };
         let missed = |busy| Finding::tail("p99", Tail::of(&[pair(busy)], 4000).unwrap(), 1.5).is_missed();
         assert_eq!((missed(1500), missed(1501)), (false, true));
