@@ -10,7 +10,7 @@ use crate::pace::Pace;
 use crate::people::People;
 use crate::process::Pinned;
 use crate::redis_server::{self, Redis};
-use crate::report::Finding;
+use crate::report::{Finding, Of};
 use crate::signet::{SETTLING, Signet, bare_server};
 use crate::statistics::{Comparison, Spread};
 use crate::tails::Beside;
@@ -188,7 +188,7 @@ impl<'a> Bench<'a> {
             };
             let disturbance = beside.pace(signet)?;
             let tail = tails::measure(server, &pace, &disturbance, (options.pairs(), options.slice()))?;
-            findings.push(Finding::tail(path, tail, 1.5));
+            findings.push(Finding::tail(path, tail, 1.5, Of::TokensBesideChanges));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! nothing else: reading the form and signing 430 bytes for a token, one script in Redis before that for a refresh, one
 //! argon2id for a login, nothing for the JWKS.
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, HttpResponse, HttpResponseBuilder, HttpServer, Route, web};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256};
@@ -44,9 +45,18 @@ pub(crate) enum Work {
     SignRs256(Vec<u8>),
     /// One script in the Redis at `redis`, which reads a record of that many bytes and, where it `writes`, stores one;
     /// then a signature of ES256.
-    Refresh { pkcs8: Vec<u8>, redis: SocketAddr, record: usize, writes: bool },
+    Refresh {
+        pkcs8: Vec<u8>,
+        redis: SocketAddr,
+        record: usize,
+        writes: bool,
+    },
     /// One argon2id at that cost, of at most so many `threads` at a time.
-    Hash { memory: u32, passes: u32, threads: usize },
+    Hash {
+        memory: u32,
+        passes: u32,
+        threads: usize,
+    },
 }
 
 /// The form of a token request, as far as a bare server reads it.
@@ -197,14 +207,26 @@ struct Hashing {
     fixed: Fixed,
 }
 
+thread_local! {
+    /// What a hash is made in: kept, so that no limit is held back by taking memory from the system and giving it back.
+    static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Hashing {
+    fn hash(&self, password: &str) -> Option<[u8; 32]> {
+        MEMORY.with_borrow_mut(|memory| {
+            memory.resize_with(self.argon2.params().block_count(), Block::default);
+            let mut hash = [0; 32];
+            let hashed = self.argon2.hash_password_into_with_memory(password.as_bytes(), &[7; 16], &mut hash, memory);
+            hashed.is_ok().then_some(hash)
+        })
+    }
+}
+
 async fn hash(body: web::Json<LoginBody>, hashing: web::Data<Hashing>) -> HttpResponse {
     let (body, on_thread) = (body.into_inner(), hashing.clone());
-    let hashed = web::block(move || {
-        let mut hash = [0; 32];
-        on_thread.argon2.hash_password_into(body.password.as_bytes(), &[7; 16], &mut hash).map(|()| hash)
-    });
-    match hashed.await {
-        Ok(Ok(hash)) if hash != [0; 32] => hashing.fixed.answer(),
+    match web::block(move || on_thread.hash(&body.password)).await {
+        Ok(Some(hash)) if hash != [0; 32] => hashing.fixed.answer(),
         _ => HttpResponse::BadRequest().finish(),
     }
 }

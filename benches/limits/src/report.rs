@@ -21,7 +21,7 @@ pub(crate) enum Finding {
     /// Instructions of one operation, held against those of its limit.
     Instructions { path: String, limit: f64, signet: f64, ratio: f64 },
     /// The slowest requests while something else goes on, held against those while nothing does.
-    Tail { path: String, tail: Tail, at_most: f64, met: bool },
+    Tail { path: String, tail: Tail, at_most: f64, met: bool, of: Of },
     /// An amount that should stay below a bound.
     Amount { path: String, unit: &'static str, amount: Spread, below: Option<f64>, met: Option<bool> },
     /// Operations a second, for information.
@@ -30,6 +30,14 @@ pub(crate) enum Finding {
     Reached { path: String, rate: Spread },
     /// What two kinds of request take that nobody is to tell apart: the medians in microseconds.
     Alike { path: String, one: Spread, other: Spread },
+}
+
+/// What the slowest requests of a row are, and what goes on beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Of {
+    TokensBesideChanges,
+    RefreshesBesideLogins,
 }
 
 impl Finding {
@@ -41,9 +49,9 @@ impl Finding {
     }
 
     /// How much slower the slowest requests may become.
-    pub(crate) fn tail(path: impl Into<String>, tail: Tail, at_most: f64) -> Self {
+    pub(crate) fn tail(path: impl Into<String>, tail: Tail, at_most: f64, of: Of) -> Self {
         let met = (tail.ratio.median * 1000.0).round() / 1000.0 <= at_most;
-        Self::Tail { path: path.into(), tail, at_most, met }
+        Self::Tail { path: path.into(), tail, at_most, met, of }
     }
 
     /// An amount and the bound it should stay below.
@@ -81,7 +89,7 @@ impl Finding {
                 goal.map_or_else(none, |goal| format!("≥ {goal:.2}")),
                 format!("{}{}", verdict(met), if c.had_the_core() { "" } else { " *" }).trim().to_owned(),
             ],
-            Self::Tail { path, tail, at_most, met } => [
+            Self::Tail { path, tail, at_most, met, of: _ } => [
                 path.clone(),
                 format!("{} µs", thousands(tail.quiet.median)),
                 format!("{} µs", thousands(tail.busy.median)),
@@ -219,7 +227,7 @@ impl Report {
     /// What is to be known of one row, besides.
     fn note(finding: &Finding) -> Option<String> {
         match finding {
-            Finding::Tail { path, tail, .. } if tail.turned_away_per_second > 0.0 => Some(format!(
+            Finding::Tail { path, tail, of: Of::RefreshesBesideLogins, .. } => Some(format!(
                 "{path}: {} refreshes a second, beside {:.1} logins a second and {:.1} that were turned away, 99 of 100 \
                  within {} µs.",
                 thousands(f64::from(tail.per_second)),
@@ -227,7 +235,7 @@ impl Report {
                 tail.turned_away_per_second,
                 thousands(tail.turned_away)
             )),
-            Finding::Tail { path, tail, .. } => Some(format!(
+            Finding::Tail { path, tail, of: Of::TokensBesideChanges, .. } => Some(format!(
                 "{path}: {} tokens a second, beside {:.1} changes a second.",
                 thousands(f64::from(tail.per_second)),
                 tail.beside_per_second
@@ -354,7 +362,10 @@ mod tests {
             turned_away_per_second: 0.0,
             turned_away: Duration::ZERO,
         };
-        let missed = |busy| Finding::tail("p99", Tail::of(&[pair(busy)], 4000).unwrap(), 1.5).is_missed();
+        let missed = |busy| {
+            let tail = Tail::of(&[pair(busy)], 4000).unwrap();
+            Finding::tail("p99", tail, 1.5, Of::TokensBesideChanges).is_missed()
+        };
         assert_eq!((missed(1500), missed(1501)), (false, true));
     }
 
