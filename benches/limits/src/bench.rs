@@ -7,12 +7,15 @@ use crate::contender::Contender;
 use crate::limit_server::{Plan, Work};
 use crate::options::{Options, Row};
 use crate::pace::Pace;
+use crate::people::People;
 use crate::process::Pinned;
-use crate::report::Finding;
+use crate::redis_server::{self, Redis};
+use crate::report::{Finding, Of};
 use crate::signet::{SETTLING, Signet, bare_server};
 use crate::statistics::{Comparison, Spread};
 use crate::tails::Beside;
-use crate::{contender, in_process, instructions, process, tails};
+use crate::talk::Talk;
+use crate::{contender, in_process, instructions, logins, process, refresh, tails};
 
 /// What is measured over HTTP: the request, the work that can't be left out, and the goal.
 struct Endpoint<'a> {
@@ -54,10 +57,11 @@ impl Drop for Scratch {
 
 /// One run of the benchmark.
 pub(crate) struct Bench<'a> {
-    options: &'a Options,
+    pub(crate) options: &'a Options,
     program: PathBuf,
     scratch: Scratch,
-    server_core: usize,
+    pub(crate) server_core: usize,
+    load_core: usize,
 }
 
 impl<'a> Bench<'a> {
@@ -74,7 +78,7 @@ impl<'a> Bench<'a> {
         };
         let program =
             program.canonicalize().map_err(|e| format!("there is no issuer at {}: {e}", program.display()))?;
-        Ok(Self { options, program, scratch, server_core })
+        Ok(Self { options, program, scratch, server_core, load_core })
     }
 
     /// All rows by time, in the order of the table.
@@ -93,6 +97,7 @@ impl<'a> Bench<'a> {
         if over_http.into_iter().any(|row| options.wants(row)) {
             self.issuer_rows(&mut findings)?;
         }
+        self.people_rows(&mut findings)?;
         if options.wants(Row::Verify) {
             progress("verification");
             for (algorithm, comparison) in in_process::verification(options.pairs(), options.slice())? {
@@ -114,7 +119,7 @@ impl<'a> Bench<'a> {
     fn issuer_rows(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let options = self.options;
         progress("preparing an issuer");
-        let signet = Signet::prepare(&self.program, &self.scratch.folder, self.server_core)?;
+        let signet = Signet::prepare(&self.program, &self.scratch.folder, self.server_core, &[])?;
         let mut last = Vec::new();
         if options.wants(Row::Start) {
             progress("starts");
@@ -136,11 +141,11 @@ impl<'a> Bench<'a> {
                 continue;
             }
             progress(endpoint.path);
-            let plan = signet.plan(endpoint.request, endpoint.work)?;
+            let plan = signet.plan(&mut Talk::always(endpoint.request.to_vec()), endpoint.work)?;
             let bare = bare_server(&plan, &self.scratch.folder, endpoint.name, endpoint.request)?;
             let (limit, _) = bare.start(self.server_core)?;
-            let limit_load = bare.load(endpoint.request, options.connections);
-            let signet_load = signet.contender.load(endpoint.request, options.connections);
+            let mut limit_load = bare.load(endpoint.request, options.connections);
+            let mut signet_load = signet.contender.load(endpoint.request, options.connections);
             let comparison = Comparison::measure(
                 options.pairs(),
                 || limit_load.run(&limit, options.slice()),
@@ -176,14 +181,61 @@ impl<'a> Bench<'a> {
             }
             let pace = Pace {
                 address: signet.contender.address,
-                requests: vec![signet.es256.clone()],
+                talks: vec![Talk::always(signet.es256.clone())],
                 per_second: options.pace,
                 connections: options.connections,
+                may_turn_away: false,
             };
-            let tail = tails::measure(signet, server, &pace, beside, (options.pairs(), options.slice()))?;
-            findings.push(Finding::tail(path, tail, 1.5));
+            let disturbance = beside.pace(signet)?;
+            let tail = tails::measure(server, &pace, &disturbance, (options.pairs(), options.slice()))?;
+            findings.push(Finding::tail(path, tail, 1.5, Of::TokensBesideChanges));
         }
         Ok(())
+    }
+
+    /// A running Signet that people sign in at, with its data in `folder` below the scratch folder.
+    pub(crate) fn people(&self, folder: &str, settings: &[(&'static str, String)]) -> Result<People> {
+        progress("preparing an issuer with people");
+        People::start(&self.program, &self.scratch.folder.join(folder), self.server_core, settings)
+    }
+
+    /// The rows of refresh and login.
+    fn people_rows(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let options = self.options;
+        let on_redis = [Row::RefreshRedis, Row::RefreshLoginStorm];
+        if on_redis.into_iter().any(|row| options.wants(row)) {
+            if !redis_server::is_installed() && !on_redis.into_iter().any(|row| options.names(row)) {
+                progress(&format!("left out: {}", redis_server::MISSING));
+            } else {
+                self.redis_rows(findings)?;
+            }
+        }
+        if options.wants(Row::RefreshEmbedded) || options.wants(Row::Login) {
+            let people = self.people("embedded", &[])?;
+            if options.wants(Row::RefreshEmbedded) {
+                refresh::embedded(self, &people, findings)?;
+            }
+            if options.wants(Row::Login) {
+                findings.push(logins::rate(self, &people)?);
+                findings.push(logins::unknown_and_wrong(self, &people)?);
+            }
+            people.server.stop()?;
+        }
+        Ok(())
+    }
+
+    /// Those with the sessions in Redis, which shares the core of the load: it is no part of what is compared.
+    fn redis_rows(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let redis = Redis::start(self.load_core, &self.scratch.folder)?;
+        let mut people = self.people("refresh", &[("SIGNET__REDIS__URL", format!("redis://{}", redis.address))])?;
+        if self.options.wants(Row::RefreshRedis) {
+            refresh::on_redis(self, &people, &redis, findings)?;
+        }
+        if self.options.wants(Row::RefreshLoginStorm) {
+            findings.push(logins::storm(self, &mut people)?);
+        }
+        people.server.stop()?;
+        redis.stop()
     }
 
     /// From the start of the process, on existing data, to the first JWKS answer.
@@ -201,7 +253,7 @@ impl<'a> Bench<'a> {
     pub(crate) fn instructions(&self) -> Result<Vec<Finding>> {
         instructions::check()?;
         progress("preparing an issuer");
-        let signet = Signet::prepare(&self.program, &self.scratch.folder, self.server_core)?;
+        let signet = Signet::prepare(&self.program, &self.scratch.folder, self.server_core, &[])?;
         let mut findings = Vec::new();
         for endpoint in endpoints(&signet)? {
             if !self.options.wants(endpoint.row) {
@@ -213,32 +265,38 @@ impl<'a> Bench<'a> {
                 _ => 2000,
             };
             let (server, _) = signet.contender.start(self.server_core)?;
-            let plan = signet.plan(endpoint.request, endpoint.work)?;
+            let talk = Talk::always(endpoint.request.to_vec());
+            let plan = signet.plan(&mut talk.clone(), endpoint.work)?;
             server.stop()?;
             let bare = bare_server(&plan, &self.scratch.folder, endpoint.name, endpoint.request)?;
             findings.push(self.instructions_of(
                 format!("{}, instructions", endpoint.path),
                 (&bare, &format!("{}-limit", endpoint.name)),
                 (&signet.contender, &format!("{}-signet", endpoint.name)),
-                endpoint.request,
+                &talk,
                 requests,
             )?);
+        }
+        if self.options.wants(Row::RefreshRedis) {
+            let redis = Redis::start(self.load_core, &self.scratch.folder)?;
+            findings.append(&mut refresh::instructions(self, &redis, 2000)?);
+            redis.stop()?;
         }
         Ok(findings)
     }
 
-    /// What `limit` and `signet` spend on each of so many `requests`; their profiles are kept in the scratch folder.
-    fn instructions_of(
+    /// What `limit` and `signet` spend on each of so many `requests` of `talk`; their profiles are kept in the scratch folder.
+    pub(crate) fn instructions_of(
         &self,
         path: String,
         limit: (&Contender, &str),
         signet: (&Contender, &str),
-        request: &[u8],
+        talk: &Talk,
         requests: u64,
     ) -> Result<Finding> {
         let count = |(server, whose): (&Contender, &str)| {
             let keep = self.scratch.folder.join(format!("{whose}.callgrind"));
-            instructions::per_request(server, self.server_core, request, requests, &keep)
+            instructions::per_request(server, self.server_core, talk, requests, &keep)
         };
         let (limit, signet) = (count(limit)?, count(signet)?);
         Ok(Finding::Instructions { path, limit, signet, ratio: limit / signet })
@@ -266,14 +324,14 @@ impl<'a> Bench<'a> {
         let path = "a bare server against itself";
         if self.options.instructions {
             instructions::check()?;
-            let request = request.as_bytes();
-            let found = self.instructions_of(path.to_owned(), (&one, "one"), (&other, "other"), request, 2000)?;
+            let talk = Talk::always(request.into_bytes());
+            let found = self.instructions_of(path.to_owned(), (&one, "one"), (&other, "other"), &talk, 2000)?;
             return Ok(vec![found]);
         }
         let (running_one, _) = one.start(self.server_core)?;
         let (running_other, _) = other.start(self.server_core)?;
         let load = |copy: &Contender| copy.load(request.as_bytes(), self.options.connections);
-        let (load_one, load_other, slice) = (load(&one), load(&other), self.options.slice());
+        let (mut load_one, mut load_other, slice) = (load(&one), load(&other), self.options.slice());
         let comparison = Comparison::measure(
             self.options.pairs(),
             || load_one.run(&running_one, slice),
@@ -311,6 +369,18 @@ fn endpoints(signet: &Signet) -> Result<[Endpoint<'_>; 3]> {
             goal: 0.95,
         },
     ])
+}
+
+impl Bench<'_> {
+    /// Where files of this run go.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.scratch.folder
+    }
+
+    /// Says on the terminal what is being done.
+    pub(crate) fn progress(what: &str) {
+        progress(what);
+    }
 }
 
 /// Says on the terminal what is being done.

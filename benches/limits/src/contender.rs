@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::load::{Load, exchange};
 use crate::process::Pinned;
+use crate::talk::Talk;
 
 /// How long a server may take until it answers; under valgrind everything takes fifty times as long.
 const READY: Duration = Duration::from_secs(90);
@@ -50,7 +51,7 @@ impl Contender {
 
     /// Load of `request` on it.
     pub(crate) fn load(&self, request: &[u8], connections: usize) -> Load {
-        Load { address: self.address, request: request.to_vec(), connections }
+        Load::new(self.address, vec![Talk::always(request.to_vec()); connections.max(1)])
     }
 }
 

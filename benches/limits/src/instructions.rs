@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 
 use crate::Result;
 use crate::contender::Contender;
+use crate::load::Load;
+use crate::talk::Talk;
 
 /// What valgrind starts its summary line with, after the process number.
 const TOTAL: &str = "Collected :";
@@ -23,23 +25,24 @@ pub(crate) fn check() -> Result<()> {
     }
 }
 
-/// The instructions that `server` spends on one `request`. With `keep`, the profile of the longer run is written
+/// The instructions that `server` spends on one request of `talk`. With `keep`, the profile of the longer run is written
 /// there, for `callgrind_annotate`.
-pub(crate) fn per_request(server: &Contender, core: usize, request: &[u8], requests: u64, keep: &Path) -> Result<f64> {
-    let few = total(server, core, request, requests / 4, Path::new("/dev/null"))?;
-    let many = total(server, core, request, requests, keep)?;
+pub(crate) fn per_request(server: &Contender, core: usize, talk: &Talk, requests: u64, keep: &Path) -> Result<f64> {
+    let mut load = Load::new(server.address, vec![talk.clone()]);
+    let few = total(server, core, &mut load, requests / 4, Path::new("/dev/null"))?;
+    let many = total(server, core, &mut load, requests, keep)?;
     #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^52 instructions")]
     Ok((many.saturating_sub(few)) as f64 / (requests - requests / 4) as f64)
 }
 
-fn total(server: &Contender, core: usize, request: &[u8], requests: u64, out: &Path) -> Result<u64> {
+fn total(server: &Contender, core: usize, load: &mut Load, requests: u64, out: &Path) -> Result<u64> {
     let out = format!("--callgrind-out-file={}", out.display());
     let log = server.log.with_extension("valgrind");
     // The log is read for its last total only.
     let _ = fs::remove_file(&log);
     let server = Contender { log: log.clone(), ..server.clone() };
     let (running, _) = server.start_under(core, &["valgrind", "--tool=callgrind", "--error-exitcode=0", &out])?;
-    server.load(request, 1).send_exactly(requests)?;
+    load.send_exactly(requests)?;
     running.stop()?;
     let said = fs::read_to_string(&log)?;
     said.lines()

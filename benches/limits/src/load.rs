@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::process::Pinned;
+use crate::talk::Talk;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,21 +36,25 @@ pub(crate) struct Sample {
     pub(crate) cpu: Duration,
 }
 
-/// The same request, sent over and over to one address.
+/// Requests to one address, over and over: one talk on each connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
-    pub(crate) request: Vec<u8>,
-    pub(crate) connections: usize,
+    address: SocketAddr,
+    talks: Vec<Talk>,
 }
 
 impl Load {
+    /// Of these talks.
+    pub(crate) const fn new(address: SocketAddr, talks: Vec<Talk>) -> Self {
+        Self { address, talks }
+    }
+
     /// Loads `server` for `lasting`, after a warm-up that isn't counted.
-    pub(crate) fn run(&self, server: &Pinned, lasting: Duration) -> Result<Sample> {
-        let mut connections = Vec::with_capacity(self.connections);
-        for _ in 0..self.connections.max(1) {
+    pub(crate) fn run(&mut self, server: &Pinned, lasting: Duration) -> Result<Sample> {
+        let mut connections = Vec::with_capacity(self.talks.len());
+        for talk in &self.talks {
             let mut connection = Connection::open(self.address)?;
-            connection.send(&self.request)?;
+            connection.send(talk.request())?;
             connections.push(connection);
         }
         self.turn(&mut connections, (lasting / 10).min(Duration::from_millis(100)))?;
@@ -58,29 +63,33 @@ impl Load {
         let requests = self.turn(&mut connections, lasting)?;
         let wall = begun.elapsed();
         let cpu = server.cpu_time()?.saturating_sub(before);
-        for connection in &mut connections {
-            connection.receive_ok()?;
+        for (connection, talk) in connections.iter_mut().zip(&mut self.talks) {
+            talk.hear(connection.receive_ok()?)?;
         }
         Ok(Sample { requests, wall, cpu })
     }
 
-    /// Sends exactly `requests`, one after the other on one connection.
-    pub(crate) fn send_exactly(&self, requests: u64) -> Result<()> {
+    /// Sends exactly `requests` of the first talk, one after the other on one connection.
+    pub(crate) fn send_exactly(&mut self, requests: u64) -> Result<()> {
         let mut connection = Connection::open(self.address)?;
+        let talk = self.talks.first_mut().ok_or("a load without requests")?;
         for _ in 0..requests {
-            connection.send(&self.request)?;
-            connection.receive_ok()?;
+            connection.send(talk.request())?;
+            talk.hear(connection.receive_ok()?)?;
         }
         Ok(())
     }
 
-    fn turn(&self, connections: &mut [Connection], lasting: Duration) -> Result<u64> {
+    fn turn(&mut self, connections: &mut [Connection], lasting: Duration) -> Result<u64> {
         let begun = Instant::now();
         let mut requests = 0;
+        if connections.is_empty() {
+            return Err("a load without requests".into());
+        }
         loop {
-            for connection in &mut *connections {
-                connection.receive_ok()?;
-                connection.send(&self.request)?;
+            for (connection, talk) in connections.iter_mut().zip(&mut self.talks) {
+                talk.hear(connection.receive_ok()?)?;
+                connection.send(talk.request())?;
                 requests += 1;
                 if begun.elapsed() >= lasting {
                     return Ok(requests);
@@ -107,8 +116,8 @@ pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer> {
 
 /// Where the parts of an answer end.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
-    status: u16,
+pub(crate) struct Shape {
+    pub(crate) status: u16,
     /// The length of the head with its empty line.
     head: usize,
     total: usize,
@@ -145,28 +154,40 @@ impl Connection {
         Ok(self.stream.write_all(request)?)
     }
 
-    fn receive_ok(&mut self) -> Result<()> {
+    /// The body of the answer, which must be a `200`.
+    fn receive_ok(&mut self) -> Result<&[u8]> {
         let shape = self.receive()?;
         self.expect_ok(shape)
     }
 
-    /// Whether the answer has come; `false` while some of it is still to come.
-    pub(crate) fn has_received_ok(&mut self) -> Result<bool> {
-        match self.read() {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
-            read => read?,
-        }
-        let Some(shape) = self.whole()? else { return Ok(false) };
-        self.expect_ok(shape)?;
-        Ok(true)
+    /// Sends a request and gives the status of its answer.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<u16> {
+        self.send(request)?;
+        Ok(self.receive()?.status)
     }
 
-    fn expect_ok(&self, shape: Shape) -> Result<()> {
+    /// Whether the answer has come, and which; `None` while some of it is still to come.
+    pub(crate) fn poll(&mut self) -> Result<Option<Shape>> {
+        match self.read() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+            read => read?,
+        }
+        self.whole()
+    }
+
+    /// The body of the answer of that shape, which came last and must be a `200`.
+    pub(crate) fn expect_ok(&self, shape: Shape) -> Result<&[u8]> {
         if shape.status == 200 {
-            return Ok(());
+            return Ok(&self.buffer[shape.head..shape.total]);
         }
         let answer = String::from_utf8_lossy(&self.buffer[..shape.total]);
         Err(format!("the server answered {}:\n{answer}", shape.status).into())
+    }
+
+    /// Whether the answer of that shape, which came last, turns its caller away for now and says until when.
+    pub(crate) fn turns_away(&self, shape: Shape) -> bool {
+        let head = String::from_utf8_lossy(&self.buffer[..shape.head]).to_ascii_lowercase();
+        matches!(shape.status, 429 | 503) && head.contains("\r\nretry-after: ")
     }
 
     fn receive(&mut self) -> Result<Shape> {

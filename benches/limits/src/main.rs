@@ -16,13 +16,18 @@ mod in_process;
 mod instructions;
 mod limit_server;
 mod load;
+mod logins;
 mod options;
 mod pace;
+mod people;
 mod process;
+mod redis_server;
+mod refresh;
 mod report;
 mod signet;
 mod statistics;
 mod tails;
+mod talk;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::load::Connection;
+use crate::talk::Talk;
 
 /// How long after its end a run may still wait for answers.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,17 +18,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     pub(crate) address: SocketAddr,
-    /// Sent in turn.
-    pub(crate) requests: Vec<Vec<u8>>,
+    /// Said in turn; those that follow their answers stay with their connection.
+    pub(crate) talks: Vec<Talk>,
     pub(crate) per_second: u32,
     /// How many may be in flight; the others wait, and their wait counts.
     pub(crate) connections: usize,
+    /// Whether answers may turn away for now (429 or 503, with `Retry-After`): they are counted apart.
+    pub(crate) may_turn_away: bool,
 }
 
 /// A connection, and when what is in flight on it was due.
 #[derive(Debug)]
 struct Lane {
     connection: Connection,
+    /// What is said here and nowhere else.
+    own: Option<Talk>,
     due: Option<Duration>,
 }
 
@@ -54,13 +59,21 @@ enum Backlog {
 pub(crate) struct Kept {
     /// From when each request was due until its answer was whole.
     pub(crate) latencies: Vec<Duration>,
+    /// The same of those that were turned away.
+    pub(crate) turned_away: Vec<Duration>,
     due: u32,
 }
 
 impl Pace {
     /// Opens the connections.
     pub(crate) fn open(&self) -> Result<Running<'_>> {
-        let lane = |_| Ok(Lane { connection: Connection::open_to_poll(self.address)?, due: None });
+        let lane = |n: usize| {
+            let own = self.talks.get(n).filter(|talk| talk.follows()).cloned();
+            if own.is_none() && self.talks.iter().any(Talk::follows) {
+                return Err("there are more connections than tokens to follow".into());
+            }
+            Ok(Lane { connection: Connection::open_to_poll(self.address)?, own, due: None })
+        };
         let lanes = (0..self.connections.max(1)).map(lane).collect::<Result<_>>()?;
         Ok(Running { pace: self, lanes, sent: 0 })
     }
@@ -95,18 +108,25 @@ impl Running<'_> {
         let mut in_flight = false;
         for lane in &mut self.lanes {
             if let Some(due) = lane.due {
-                if !lane.connection.has_received_ok()? {
+                let Some(shape) = lane.connection.poll()? else {
                     in_flight = true;
                     continue;
+                };
+                let latency = begun.elapsed().saturating_sub(due);
+                if self.pace.may_turn_away && lane.connection.turns_away(shape) {
+                    kept.turned_away.push(latency);
+                } else {
+                    let body = lane.connection.expect_ok(shape)?;
+                    lane.own.as_mut().map_or(Ok(()), |own| own.hear(body))?;
+                    kept.latencies.push(latency);
                 }
-                kept.latencies.push(begun.elapsed().saturating_sub(due));
                 lane.due = None;
             }
             let (now, due) = (begun.elapsed(), self.pace.due(kept.due));
             if due <= now && due < lasting && (now < lasting || backlog == Backlog::Sent) {
-                let turn = self.sent % self.pace.requests.len().max(1);
-                let request = self.pace.requests.get(turn).ok_or("a pace without requests")?;
-                lane.connection.send(request)?;
+                let turn = self.sent % self.pace.talks.len().max(1);
+                let talk = lane.own.as_ref().or_else(|| self.pace.talks.get(turn)).ok_or("a pace without requests")?;
+                lane.connection.send(talk.request())?;
                 lane.due = Some(due);
                 self.sent += 1;
                 kept.due += 1;
@@ -147,7 +167,8 @@ mod tests {
     }
 
     fn pace(address: SocketAddr) -> Pace {
-        Pace { address, requests: vec![b"a".to_vec()], per_second: 100, connections: 1 }
+        let talks = vec![Talk::always(b"a".to_vec())];
+        Pace { address, talks, per_second: 100, connections: 1, may_turn_away: false }
     }
 
     #[test]
@@ -171,17 +192,34 @@ mod tests {
         assert_eq!((kept.latencies.len(), disturbed.latencies.len()), (10, 3));
     }
 
-    #[test]
-    fn an_answer_that_is_no_success_ends_the_run() {
+    /// The pace at a server that gives this one answer to all requests.
+    fn answered_with(answer: &'static [u8]) -> Pace {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let pace = pace(listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 64]).unwrap();
-            stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno").unwrap();
-            let _ = stream.read(&mut [0; 64]);
+            while stream.read(&mut [0; 64]).unwrap_or(0) > 0 {
+                stream.write_all(answer).unwrap();
+            }
         });
+        pace
+    }
+
+    #[test]
+    fn an_answer_that_is_no_success_ends_the_run() {
+        let pace = answered_with(b"HTTP/1.1 503 No\r\nretry-after: 2\r\ncontent-length: 2\r\n\r\nno");
         let error = pace.open().unwrap().run(None, Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().contains("503"), "{error}");
+    }
+
+    #[test]
+    fn who_may_be_turned_away_is_counted_apart_and_must_be_told_until_when() {
+        let told = answered_with(b"HTTP/1.1 503 No\r\nretry-after: 2\r\ncontent-length: 2\r\n\r\nno");
+        let told = Pace { may_turn_away: true, ..told };
+        let (kept, _) = told.open().unwrap().run(None, Duration::from_millis(50)).unwrap();
+        assert_eq!((kept.latencies.len(), kept.turned_away.len()), (0, 5));
+        let untold = answered_with(b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno");
+        let untold = Pace { may_turn_away: true, ..untold };
+        assert!(untold.open().unwrap().run(None, Duration::from_millis(50)).is_err());
     }
 }

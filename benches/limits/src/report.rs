@@ -21,11 +21,23 @@ pub(crate) enum Finding {
     /// Instructions of one operation, held against those of its limit.
     Instructions { path: String, limit: f64, signet: f64, ratio: f64 },
     /// The slowest requests while something else goes on, held against those while nothing does.
-    Tail { path: String, tail: Tail, at_most: f64, met: bool },
+    Tail { path: String, tail: Tail, at_most: f64, met: bool, of: Of },
     /// An amount that should stay below a bound.
     Amount { path: String, unit: &'static str, amount: Spread, below: Option<f64>, met: Option<bool> },
     /// Operations a second, for information.
     Rate { path: String, per_second: f64 },
+    /// Operations a second of Signet that are held against nothing.
+    Reached { path: String, rate: Spread },
+    /// What two kinds of request take that nobody is to tell apart: the medians in microseconds.
+    Alike { path: String, one: Spread, other: Spread },
+}
+
+/// What the slowest requests of a row are, and what goes on beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Of {
+    TokensBesideChanges,
+    RefreshesBesideLogins,
 }
 
 impl Finding {
@@ -37,9 +49,9 @@ impl Finding {
     }
 
     /// How much slower the slowest requests may become.
-    pub(crate) fn tail(path: impl Into<String>, tail: Tail, at_most: f64) -> Self {
+    pub(crate) fn tail(path: impl Into<String>, tail: Tail, at_most: f64, of: Of) -> Self {
         let met = (tail.ratio.median * 1000.0).round() / 1000.0 <= at_most;
-        Self::Tail { path: path.into(), tail, at_most, met }
+        Self::Tail { path: path.into(), tail, at_most, met, of }
     }
 
     /// An amount and the bound it should stay below.
@@ -77,7 +89,7 @@ impl Finding {
                 goal.map_or_else(none, |goal| format!("≥ {goal:.2}")),
                 format!("{}{}", verdict(met), if c.had_the_core() { "" } else { " *" }).trim().to_owned(),
             ],
-            Self::Tail { path, tail, at_most, met } => [
+            Self::Tail { path, tail, at_most, met, of: _ } => [
                 path.clone(),
                 format!("{} µs", thousands(tail.quiet.median)),
                 format!("{} µs", thousands(tail.busy.median)),
@@ -110,6 +122,26 @@ impl Finding {
                 none(),
                 below.map_or_else(none, |bound| format!("< {bound:.0} {unit}")),
                 verdict(met).to_owned(),
+            ],
+            Self::Reached { path, rate } => [
+                path.clone(),
+                none(),
+                format!("{}/s", thousands(rate.median)),
+                none(),
+                format!("{} to {}", thousands(rate.lower_quartile), thousands(rate.upper_quartile)),
+                none(),
+                none(),
+                none(),
+            ],
+            Self::Alike { path, one, other } => [
+                path.clone(),
+                format!("{} µs", thousands(one.median)),
+                format!("{} µs", thousands(other.median)),
+                format!("{:.3}", other.median / one.median),
+                none(),
+                none(),
+                none(),
+                none(),
             ],
             Self::Rate { path, per_second } => {
                 [path.clone(), format!("{}/s", thousands(*per_second)), none(), none(), none(), none(), none(), none()]
@@ -192,6 +224,32 @@ impl Report {
         std::iter::once(heads).chain(self.findings.iter().map(Finding::cells)).collect()
     }
 
+    /// What is to be known of one row, besides.
+    fn note(finding: &Finding) -> Option<String> {
+        match finding {
+            Finding::Tail { path, tail, of: Of::RefreshesBesideLogins, .. } => Some(format!(
+                "{path}: {} refreshes a second, beside {:.1} logins a second and {:.1} that were turned away, 99 of 100 \
+                 within {} µs.",
+                thousands(f64::from(tail.per_second)),
+                tail.beside_per_second,
+                tail.turned_away_per_second,
+                thousands(tail.turned_away)
+            )),
+            Finding::Tail { path, tail, of: Of::TokensBesideChanges, .. } => Some(format!(
+                "{path}: {} tokens a second, beside {:.1} changes a second.",
+                thousands(f64::from(tail.per_second)),
+                tail.beside_per_second
+            )),
+            Finding::Alike { path, one, other } => Some(format!(
+                "{path}: the medians differ by {} µs ({:.2} %); half of the first lie within {} µs.",
+                thousands((other.median - one.median).abs()),
+                (other.median / one.median - 1.0).abs() * 100.0,
+                thousands(one.upper_quartile - one.lower_quartile)
+            )),
+            _ => None,
+        }
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.findings.iter().any(|finding| matches!(finding, Finding::Instructions { .. })) {
@@ -204,13 +262,7 @@ impl Report {
         ));
         let mut shared = false;
         for finding in &self.findings {
-            if let Finding::Tail { path, tail, .. } = finding {
-                notes.push(format!(
-                    "{path}: {} tokens a second, beside {:.1} changes a second.",
-                    thousands(f64::from(tail.per_second)),
-                    tail.beside_per_second
-                ));
-            }
+            notes.extend(Self::note(finding));
             let Finding::Ratio { path, comparison, .. } = finding else { continue };
             if !comparison.had_the_core() {
                 let (limit, signet) = comparison.busy;
@@ -307,8 +359,13 @@ mod tests {
             quiet: Duration::from_micros(1000),
             busy: Duration::from_micros(busy),
             beside_per_second: 4.0,
+            turned_away_per_second: 0.0,
+            turned_away: Duration::ZERO,
         };
-        let missed = |busy| Finding::tail("p99", Tail::of(&[pair(busy)], 4000).unwrap(), 1.5).is_missed();
+        let missed = |busy| {
+            let tail = Tail::of(&[pair(busy)], 4000).unwrap();
+            Finding::tail("p99", tail, 1.5, Of::TokensBesideChanges).is_missed()
+        };
         assert_eq!((missed(1500), missed(1501)), (false, true));
     }
 

@@ -15,9 +15,10 @@ use crate::Result;
 use crate::contender::{Contender, free_address};
 use crate::limit_server::{Plan, Work};
 use crate::load::{Answer, exchange};
+use crate::talk::Talk;
 
 /// The resources that tokens are asked for, one for each algorithm.
-const ES256_RESOURCE: &str = "https://orders.example.com";
+pub(crate) const ES256_RESOURCE: &str = "https://orders.example.com";
 const RS256_RESOURCE: &str = "https://ledger.example.com";
 
 /// Headers that actix-web writes by itself in every answer.
@@ -36,28 +37,36 @@ pub(crate) struct Signet {
 
 /// A client's identifier and secret, as `clients create --json` prints them.
 #[derive(Debug, Deserialize)]
-struct Credentials {
+pub(crate) struct Credentials {
     client_id: String,
     client_secret: String,
 }
 
 impl Signet {
-    /// Lets `program` make a data folder below `scratch`, and registers the resources and the client.
-    pub(crate) fn prepare(program: &Path, scratch: &Path, core: usize) -> Result<Self> {
+    /// Lets `program` make a data folder below `scratch`, and registers the resources and the client. What `settings`
+    /// does not say is as it is when nothing is set.
+    pub(crate) fn prepare(
+        program: &Path,
+        scratch: &Path,
+        core: usize,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self> {
         let address = free_address()?;
         let jwks = format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
         let setting = |name, value: &str| (name, OsString::from(value));
         let data = scratch.join("data");
         let admin = free_address()?;
+        let mut environment = vec![
+            setting("SIGNET__ISSUER", &format!("http://{address}")),
+            setting("SIGNET__PUBLIC__BIND", &address.to_string()),
+            setting("SIGNET__ADMIN__BIND", &admin.to_string()),
+            ("SIGNET__DATA_DIR", data.clone().into()),
+            ("SIGNET__KEYS__MASTER_KEY_FILE", scratch.join("master.key").into()),
+        ];
+        environment.extend(settings.iter().map(|(name, value)| setting(name, value)));
         let contender = Contender {
             command: vec![program.into(), "serve".into()],
-            environment: vec![
-                setting("SIGNET__ISSUER", &format!("http://{address}")),
-                setting("SIGNET__PUBLIC__BIND", &address.to_string()),
-                setting("SIGNET__ADMIN__BIND", &admin.to_string()),
-                ("SIGNET__DATA_DIR", data.clone().into()),
-                ("SIGNET__KEYS__MASTER_KEY_FILE", scratch.join("master.key").into()),
-            ],
+            environment,
             address,
             probe: jwks.clone().into_bytes(),
             log: scratch.join("signet.log"),
@@ -66,37 +75,28 @@ impl Signet {
         let (server, _) = contender.start(core)?;
         server.stop()?;
 
-        let cli = Cli { program: program.to_owned(), contender: &contender };
+        let cli = Cli { contender: &contender };
         for (resource, algorithm) in [(ES256_RESOURCE, "ES256"), (RS256_RESOURCE, "RS256")] {
             cli.run(&["resources", "create", resource, "--scope", "read write", "--algorithm", algorithm])?;
         }
         let access = |resource| format!("{resource}=read write");
-        let printed = cli.run(&[
-            "clients",
-            "create",
-            "--json",
-            "--access",
-            &access(ES256_RESOURCE),
-            "--access",
-            &access(RS256_RESOURCE),
-        ])?;
-        let credentials: Credentials = serde_json::from_slice(&printed)
-            .map_err(|e| format!("`clients create --json` printed no credentials: {e}"))?;
+        let credentials = cli.client(&["--access", &access(ES256_RESOURCE), "--access", &access(RS256_RESOURCE)])?;
         let token = |resource| token_request(&contender, &credentials, resource);
         let (es256, rs256) = (token(ES256_RESOURCE), token(RS256_RESOURCE));
         Ok(Self { es256, rs256, jwks: jwks.into_bytes(), admin, data, contender })
     }
 
-    /// What a bare server must do that sends the same as this running Signet answers to `request`.
-    pub(crate) fn plan(&self, request: &[u8], work: Work) -> Result<Plan> {
-        let answer = exchange(self.contender.address, request)?;
+    /// What a bare server must do that sends the same as this running Signet answers in `talk`.
+    pub(crate) fn plan(&self, talk: &mut Talk, work: Work) -> Result<Plan> {
+        let answer = exchange(self.contender.address, talk.request())?;
         let body = String::from_utf8(answer.body)?;
         if answer.status != 200 {
             return Err(format!("Signet answers {}: {body}", answer.status).into());
         }
         let mut headers = answer.headers;
         headers.retain(|(name, _)| !OF_THE_SERVER.contains(&name.as_str()));
-        let path = String::from_utf8_lossy(request);
+        talk.hear(body.as_bytes())?;
+        let path = String::from_utf8_lossy(talk.request());
         let path = path.split(' ').nth(1).ok_or("the request names no path")?.to_owned();
         Ok(Plan { address: free_address()?, path, work, headers, body })
     }
@@ -121,7 +121,7 @@ impl Signet {
         }
         let credentials: Credentials = serde_json::from_slice(&fs::read(self.data.join("admin-credentials.json"))?)?;
         let form = format!("grant_type=client_credentials&scope={}", ADMIN_SCOPE.replace(':', "%3A").replace(' ', "+"));
-        let answer = exchange(self.contender.address, &form_request(&self.contender, &credentials, &form))?;
+        let answer = exchange(self.contender.address, &form_request(&self.contender, Some(&credentials), &form))?;
         let issued: Issued = serde_json::from_slice(&answer.body)
             .map_err(|e| format!("no token for the admin API, but {}: {e}", answer.status))?;
         Ok(Admin { address: self.admin, token: issued.access_token })
@@ -168,15 +168,15 @@ impl Admin {
 }
 
 /// The command line of Signet, on the data of a contender.
-struct Cli<'a> {
-    program: PathBuf,
-    contender: &'a Contender,
+pub(crate) struct Cli<'a> {
+    pub(crate) contender: &'a Contender,
 }
 
 impl Cli<'_> {
-    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+        let program = self.contender.command.first().ok_or("the server has no program")?;
         let environment = self.contender.environment.iter().map(|(name, value)| (name, value));
-        let output = Command::new(&self.program).args(arguments).envs(environment).output()?;
+        let output = Command::new(program).args(arguments).envs(environment).output()?;
         if output.status.success() {
             return Ok(output.stdout);
         }
@@ -185,21 +185,49 @@ impl Cli<'_> {
     }
 }
 
+impl Cli<'_> {
+    /// Registers a client with a secret.
+    pub(crate) fn client(&self, arguments: &[&str]) -> Result<Credentials> {
+        let printed = self.run(&[&["clients", "create", "--json"], arguments].concat())?;
+        let credentials = serde_json::from_slice(&printed);
+        Ok(credentials.map_err(|e| format!("`clients create --json` printed no credentials: {e}"))?)
+    }
+}
+
+impl Credentials {
+    /// The value of an `Authorization` header.
+    pub(crate) fn basic(&self) -> String {
+        // Both are made of unreserved characters: the form-encoding of RFC 6749, section 2.3.1, changes nothing.
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret)))
+    }
+}
+
 /// A request for a token by a client that authenticates with `client_secret_basic`.
 fn token_request(contender: &Contender, client: &Credentials, resource: &str) -> Vec<u8> {
     let resource = resource.replace(':', "%3A").replace('/', "%2F");
-    form_request(contender, client, &format!("grant_type=client_credentials&resource={resource}"))
+    form_request(contender, Some(client), &format!("grant_type=client_credentials&resource={resource}"))
 }
 
-/// The same with any `form`.
-fn form_request(contender: &Contender, client: &Credentials, form: &str) -> Vec<u8> {
-    // Both are made of unreserved characters: the form-encoding of RFC 6749, section 2.3.1, changes nothing.
-    let basic = STANDARD.encode(format!("{}:{}", client.client_id, client.client_secret));
+/// The same with any `form`, by a client with a secret or without.
+pub(crate) fn form_request(contender: &Contender, client: Option<&Credentials>, form: &str) -> Vec<u8> {
+    let form_type = "application/x-www-form-urlencoded";
+    request(contender, "/oauth2/token", client, form_type, form)
+}
+
+/// A `POST` of a `body`, by a client with a secret or without.
+pub(crate) fn request(
+    contender: &Contender,
+    path: &str,
+    client: Option<&Credentials>,
+    content_type: &str,
+    body: &str,
+) -> Vec<u8> {
+    let authorization = client.map(|client| format!("Authorization: {}\r\n", client.basic())).unwrap_or_default();
     format!(
-        "POST /oauth2/token HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {basic}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        "POST {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: {content_type}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         contender.address,
-        form.len(),
+        body.len(),
     )
     .into_bytes()
 }

@@ -133,6 +133,10 @@ pub(crate) struct Tail {
     pub(crate) per_second: u32,
     /// How often a second what went on beside them was done.
     pub(crate) beside_per_second: f64,
+    /// How often a second it was turned away for now.
+    pub(crate) turned_away_per_second: f64,
+    /// How fast that was said: the 99th percentile, in microseconds.
+    pub(crate) turned_away: f64,
 }
 
 /// What the two windows of one pair have shown.
@@ -143,6 +147,9 @@ pub(crate) struct TailPair {
     /// The 99th percentile.
     pub(crate) busy: Duration,
     pub(crate) beside_per_second: f64,
+    pub(crate) turned_away_per_second: f64,
+    /// The 99th percentile.
+    pub(crate) turned_away: Duration,
 }
 
 impl Tail {
@@ -155,6 +162,8 @@ impl Tail {
             ratio: Spread::of(pairs.iter().map(|pair| pair.busy.as_secs_f64() / pair.quiet.as_secs_f64()))?,
             per_second,
             beside_per_second: Spread::of(pairs.iter().map(|pair| pair.beside_per_second))?.median,
+            turned_away_per_second: Spread::of(pairs.iter().map(|pair| pair.turned_away_per_second))?.median,
+            turned_away: Spread::of(pairs.iter().map(|pair| micros(pair.turned_away)))?.median,
         })
     }
 }
@@ -186,6 +195,8 @@ mod tests {
             quiet: Duration::from_micros(quiet),
             busy: Duration::from_micros(busy),
             beside_per_second: 4.0,
+            turned_away_per_second: 0.0,
+            turned_away: Duration::ZERO,
         };
         let tail = Tail::of(&[pair(100, 120), pair(1000, 1200), pair(100, 120)], 9).unwrap();
         assert!((tail.ratio.median - 1.2).abs() < 1e-9 && (tail.ratio.upper_quartile - 1.2).abs() < 1e-9);

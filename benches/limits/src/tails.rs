@@ -1,12 +1,13 @@
-//! The slowest token requests while admins work, against those while nobody does: on the same server, in turns.
+//! The slowest requests while something else goes on, against those while nothing does: on the same server, in turns.
 
 use std::time::Duration;
 
 use crate::Result;
-use crate::pace::{Kept, Pace};
+use crate::pace::{Kept, Pace, Running};
 use crate::process::Pinned;
 use crate::signet::Signet;
 use crate::statistics::{Tail, TailPair, p99};
+use crate::talk::Talk;
 
 /// How long a server is left alone after it was busy, before it counts as quiet: longer than the half second in which
 /// it looks for changes of others.
@@ -38,7 +39,8 @@ impl Beside {
         }
     }
 
-    fn pace(self, signet: &Signet) -> Result<Pace> {
+    /// What is to go on.
+    pub(crate) fn pace(self, signet: &Signet) -> Result<Pace> {
         let admin = signet.admin()?;
         let (requests, per_second, connections) = match self {
             Self::Rotation => {
@@ -47,35 +49,42 @@ impl Beside {
             }
             Self::AdminWrites => (admin.client_changes(CLIENTS)?, WRITES, 4),
         };
-        Ok(Pace { address: admin.address, requests, per_second, connections })
+        let talks = requests.into_iter().map(Talk::always).collect();
+        Ok(Pace { address: admin.address, talks, per_second, connections, may_turn_away: false })
     }
 }
 
-/// The 99th percentile of token requests at `pace`, quiet and beside: so many `pairs`, each window of `lasting`.
+/// The 99th percentile of what is asked at `pace`, quiet and beside `disturbance`: so many `pairs`, each window of
+/// `lasting`.
 pub(crate) fn measure(
-    signet: &Signet,
     server: &mut Pinned,
     pace: &Pace,
-    beside: Beside,
+    disturbance: &Pace,
     (pairs, lasting): (usize, Duration),
 ) -> Result<Tail> {
-    let disturbance = beside.pace(signet)?;
     let mut found = Vec::with_capacity(pairs);
+    // Open throughout: what follows its answers goes on where it was.
+    let mut running = pace.open()?;
     for _ in 0..pairs {
         std::thread::sleep(QUIET);
-        let (quiet, _) = window(pace, None, lasting)?;
-        let (busy, kept) = window(pace, Some(&disturbance), lasting)?;
+        let (quiet, _) = window(&mut running, None, lasting)?;
+        let (busy, kept) = window(&mut running, Some(disturbance), lasting)?;
         server.check_alive()?;
         #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
-        let beside_per_second = kept.latencies.len() as f64 / lasting.as_secs_f64();
-        found.push(TailPair { quiet: p99(quiet.latencies)?, busy: p99(busy.latencies)?, beside_per_second });
+        let a_second = |count: usize| count as f64 / lasting.as_secs_f64();
+        found.push(TailPair {
+            quiet: p99(quiet.latencies)?,
+            busy: p99(busy.latencies)?,
+            beside_per_second: a_second(kept.latencies.len()),
+            turned_away_per_second: a_second(kept.turned_away.len()),
+            turned_away: p99(kept.turned_away).unwrap_or_default(),
+        });
     }
     Tail::of(&found, pace.per_second)
 }
 
-/// What `pace` has come to in one window, beside another, after a warm-up of both that isn't counted.
-fn window(pace: &Pace, beside: Option<&Pace>, lasting: Duration) -> Result<(Kept, Kept)> {
-    let mut running = pace.open()?;
+/// What `running` has come to in one window, beside another, after a warm-up of both that isn't counted.
+fn window(running: &mut Running<'_>, beside: Option<&Pace>, lasting: Duration) -> Result<(Kept, Kept)> {
     let mut beside = beside.map(Pace::open).transpose()?;
     running.run(beside.as_mut(), (lasting / 10).min(Duration::from_millis(100)))?;
     running.run(beside.as_mut(), lasting)

@@ -190,20 +190,35 @@ impl RedisStore {
     }
 
     /// Runs a script over `keys`, which all bear the hash tag of the first.
+    ///
+    /// What hardly ever happens is boxed, here and below: the future of a command is copied with every refresh, and with all
+    /// ways in it, those through a Cluster too, it was of a hundred kilobytes.
     async fn run<A: AsRef<[u8]>>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &[A]) -> Result<Value, Failure> {
         let key = keys.first().map_or(&[][..], Vec::as_slice);
         match self.send(key, Sent::One(&script.by_hash(keys, arguments))).await {
-            Err(Failure::NoScript) => self.send(key, Sent::One(&script.by_text(keys, arguments))).await,
+            Err(Failure::NoScript) => {
+                let by_text = script.by_text(keys, arguments);
+                Box::pin(self.send(key, Sent::One(&by_text))).await
+            }
             outcome => outcome,
         }
     }
 
     /// The same for a script that changes something, which replicas are to have as well where the settings say so.
     async fn change<A: AsRef<[u8]>>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &[A]) -> Result<Value, Failure> {
-        let (replicas, timeout) = (self.inner.options.wait_replicas, self.inner.options.timeout);
-        if replicas == 0 {
+        if self.inner.options.wait_replicas == 0 {
             return self.run(script, keys, arguments).await;
         }
+        Box::pin(self.change_and_wait(script, keys, arguments)).await
+    }
+
+    async fn change_and_wait<A: AsRef<[u8]>>(
+        &self,
+        script: &Lua,
+        keys: &[Vec<u8>],
+        arguments: &[A],
+    ) -> Result<Value, Failure> {
+        let (replicas, timeout) = (self.inner.options.wait_replicas, self.inner.options.timeout);
         let key = keys.first().map_or(&[][..], Vec::as_slice);
         let and_wait = |command| {
             let mut both = Pipeline::new();
@@ -236,7 +251,7 @@ impl RedisStore {
             Place::Cluster(cluster) => {
                 // Where a command is sent on, all its ways together have the time of one.
                 let limit = self.inner.options.timeout;
-                let sending = cluster.send(slot_of(key), sent);
+                let sending = Box::pin(cluster.send(slot_of(key), sent));
                 tokio::time::timeout(limit, sending).await.unwrap_or(Err(Failure::Late(limit)))
             }
         }
@@ -244,7 +259,7 @@ impl RedisStore {
 
     /// One act of a port, by its name in traces.
     async fn acting<T, A: Future<Output = Result<T, Failure>> + Send>(&self, work: A) -> Result<T, StoreError> {
-        act(name_of::<A>, async { work.await.map_err(StoreError::from) }).await
+        act(name_of::<A>, work).await.map_err(StoreError::from)
     }
 }
 

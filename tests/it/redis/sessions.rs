@@ -180,6 +180,19 @@ async fn a_refresh_is_one_round_trip_also_where_replicas_are_waited_for() {
     }
 }
 
+/// It is copied into its box with every refresh: with all that hardly ever happens in it, it was of a hundred kilobytes.
+#[tokio::test]
+async fn the_future_of_a_refresh_is_small() {
+    let store = opened(&options(&Redis::shared().url())).await;
+    let session = session(1, SystemClock.now());
+    let presented = presented(&session, 0);
+    let swap = store.swap(&presented, NEXT_KEY, &POLICY);
+    let size = size_of_val(&*swap);
+    println!("the future of a refresh: {size} bytes");
+    assert!(size <= 12 * 1024, "{size}");
+    assert!(swap.await.unwrap().before.is_none());
+}
+
 #[tokio::test]
 async fn of_many_at_once_one_rotates_on_one_server_and_on_a_cluster() {
     let mut races = 0;
