@@ -37,10 +37,10 @@ use crate::ports::Clock;
 
 pub use address::{Network, TrustedProxies};
 pub use admin::{
-    ActionView, ActivateKey, Admin, Because, Callers, ClientPage, CompromiseKey, CreateKey, CreateResource, CreateUser, Cursors,
-    EndedCount, Guard, ImportKey, ImportReport, ImportUsers, IssuedLink, KeyChangeView, KeyLife, KeyList, KeyView,
-    Page, RegisterClient, ReplaceClient, ReplaceResource, ReplaceUser, RetireKey, RollSecret, RolledSecret, RotateKeys,
-    RowReport, TransitionView, UserPage, path_segment,
+    ActionView, ActivateKey, Admin, Because, Callers, ClientPage, CompromiseKey, CreateKey, CreateResource, CreateUser,
+    Cursors, EndedCount, Guard, ImportKey, ImportReport, ImportUsers, IssuedLink, KeyChangeView, KeyLife, KeyList,
+    KeyView, Page, RegisterClient, ReplaceClient, ReplaceResource, ReplaceUser, RetireKey, RollSecret, RolledSecret,
+    RotateKeys, RowReport, TransitionView, UserPage, path_segment,
 };
 pub use auth::{
     Auth, ChangePassword, LOGIN_OUTCOMES, LogIn, LogOut, LoggedIn, MeView, PersonGuard, Refresh, Register,

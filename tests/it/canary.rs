@@ -116,7 +116,7 @@ impl Run {
             self.auth("login", &login(WRONG, RIGHT)),
             self.auth("login", &login(RIGHT, WRONG)),
             self.auth("login", &json!({"username": "ann", "password": [RIGHT]})),
-            self.auth("login", &json!({"username": "ann", "password": RIGHT, RIGHT: 1})),
+            self.auth("login", &json!({"username": "ann", "password": RIGHT, "remember": RIGHT})),
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "client_id": RIGHT})),
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "scope": RIGHT, "client_id": "front"})),
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "audience": RIGHT, "client_id": "front"})),

@@ -41,6 +41,10 @@ async fn a_credential_is_good_where_its_kind_is_asked_for_and_nowhere_else() {
     for (number, place) in places.iter().enumerate() {
         let cast = stage.cast(&format!("person-{number}")).await;
         for held in cast.held.iter().filter(|held| held.kind.name() != place.takes) {
+            if place.is_guesswork() {
+                // A success in between: what limits guessing has nothing to do here.
+                assert_eq!(stage.log_in(&cast.name, "login", false).await.status, 200);
+            }
             stage.later();
             let answer = stage.present(place, held, &cast).await;
             if !(answer.status == 204 && is_answered_as_ended(held.kind, place)) {

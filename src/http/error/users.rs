@@ -25,7 +25,7 @@ pub(super) fn told(error: &UserAdministrationError) -> Told {
         UserAdministrationError::Stale { .. } => {
             Told::new("stale_version", StatusCode::PRECONDITION_FAILED, "it was changed meanwhile: read it again")
         }
-        UserAdministrationError::BeyondPower(_) => {
+        UserAdministrationError::BeyondPower(_) | UserAdministrationError::Own => {
             Told::new("beyond_own_power", StatusCode::FORBIDDEN, "nobody gives, takes or resets more than they have")
         }
         UserAdministrationError::User(_) => {
@@ -48,7 +48,7 @@ pub(super) fn more(error: &UserAdministrationError) -> Vec<(&'static str, Value)
     let why = ("why", Value::from(error.to_string()));
     match error {
         UserAdministrationError::Stale { version } => vec![("version", (*version).into())],
-        UserAdministrationError::BeyondPower(_) => vec![why],
+        UserAdministrationError::BeyondPower(_) | UserAdministrationError::Own => vec![why],
         UserAdministrationError::User(error) => vec![("member", member(error).into()), why],
         UserAdministrationError::Password(NotChosen::NotHashed(_) | NotChosen::Failed(_)) => Vec::new(),
         UserAdministrationError::Password(refused) => {
@@ -68,6 +68,6 @@ const fn member(error: &UserError) -> &'static str {
         UserError::Name(NameError::Email) => "email",
         UserError::Name(_) => "username",
         UserError::TooManyRoles | UserError::Role(_) | UserError::AdminRole(_) => "roles",
-        UserError::Attribute(..) | UserError::AttributesTooLarge => "attributes",
+        UserError::Attribute(..) | UserError::AttributesTooLarge | UserError::ClaimsTooLarge => "attributes",
     }
 }

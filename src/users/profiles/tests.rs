@@ -11,7 +11,7 @@ use crate::audit::Entry;
 use crate::clients::Removal;
 use crate::ports::Timestamp;
 use crate::secret::SecretDigest;
-use crate::users::{LoginName, PasswordLink, Redemption, StoredPassword, UserInsert, UserSwap, Username};
+use crate::users::{LoginName, PasswordLink, Redemption, Standing, StoredPassword, UserInsert, UserSwap, Username};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -57,6 +57,10 @@ impl UserStore for Store {
         let found = self.users.lock().unwrap().get(id).cloned();
         self.permits.acquire().await.unwrap().forget();
         if self.is_away.load(Ordering::SeqCst) { Err(StoreError::Unavailable("away".to_owned())) } else { Ok(found) }
+    }
+
+    async fn confirm_user(&self, _: &UserId) -> Result<Option<Standing>, StoreError> {
+        unreachable!("nobody logs in")
     }
 
     async fn store_time(&self) -> Result<Timestamp, StoreError> {

@@ -49,7 +49,8 @@ impl Cast {
 pub struct Stage {
     pub signet: Signet,
     pub installation: Installation,
-    pub world: World,
+    /// Held open beside the running issuer.
+    _world: World,
     people: People,
     signer: Signer,
     till: String,
@@ -81,7 +82,7 @@ impl Stage {
         let attempts = std::sync::Arc::new(store.clone());
         let meter = std::sync::Arc::new(());
         let people = people(&settings, &world.opened.issuer, store, attempts, &installation.parts(), meter).unwrap();
-        let stage = Self { signet, installation, world, people, signer, till, post };
+        let stage = Self { signet, installation, _world: world, people, signer, till, post };
         stage.person("ann", PASSWORD).await;
         eventually(async || {
             let signs_in = stage.log_in("ann", "login", true).await.status == 200;
@@ -96,7 +97,8 @@ impl Stage {
 
     /// Makes an account whose owner chose that password.
     pub async fn person(&self, name: &str, password: &str) {
-        self.people.accounts.register(name, None, password, &by()).await.unwrap();
+        let home = std::net::Ipv4Addr::LOCALHOST.into();
+        self.people.accounts.register(name, password, home, &by()).await.unwrap();
     }
 
     /// Posts an object with these headers.

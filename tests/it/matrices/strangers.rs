@@ -120,9 +120,9 @@ async fn by_another_person(stage: &Stage, kind: Credential) -> Vec<Tried> {
             tried.push(("beside bob's name".to_owned(), stage.post("/auth/password", &body, &[]).await));
         }
         Credential::RefreshToken => {
-            // Halves of two tokens: ann's session, bob's code.
+            // Halves of two tokens: version and key are both's, then comes the session, then the code.
             let bobs = bobs["refresh_token"].as_str().unwrap();
-            for at in [8, 14, 36, 44, 60] {
+            for at in [14, 20, 34, 44, 60] {
                 let mixed = format!("{}{}", &text[..at], &bobs[at..]);
                 let answer = stage.post("/auth/refresh", &json!({"refresh_token": mixed}), &[]).await;
                 tried.push((format!("half ann's, half bob's from {at} on"), answer));
