@@ -1,12 +1,14 @@
 //! The sample service beside the page: which access tokens it takes.
 
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use signet_verify::base64url;
 
 use super::{Page, RIGHT, front, post};
 use crate::app::{Answer, Signet};
+use crate::start::program::Program;
 
 #[actix_web::test]
 async fn the_sample_service_takes_good_tokens_and_refuses_all_others() {
@@ -59,4 +61,23 @@ async fn the_sample_service_takes_good_tokens_and_refuses_all_others() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
     assert_eq!(answer.body, json!({"code": "temporarily_unavailable"}));
     behind.stop().await;
+}
+
+#[test]
+fn the_commands_of_its_paper_work_as_they_stand_and_are_for_what_it_is_set_to() {
+    let read = |name: &str| {
+        let path = format!("{}/docs/examples/spa/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let paper = read("README.md");
+    let (_, rest) = paper.split_once("<!-- examples: spa -->\n```sh\n").unwrap();
+    let program = Program::new();
+    assert_eq!(program.run(&["init"]).code, Some(0));
+    let ended = program.shell(rest.split("```").next().unwrap(), Path::new("/usr/bin"));
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+    let shown = program.run(&["clients", "show", config["client_id"].as_str().unwrap(), "--json"]);
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(shown["access"], json!({config["audience"].as_str().unwrap(): "bills:read"}));
+    assert_eq!(shown["web_origins"], json!([format!("http://127.0.0.1:{}", config["port"])]));
 }
