@@ -74,7 +74,8 @@ const TAKEN: [(&str, &str, Credential); 8] = [
     ("ChangePassword", "link_token", Credential::LinkToken),
 ];
 /// Those that bring a secret into being: it is compared with nothing.
-const CHOSEN: [(&str, &str); 2] = [("ChangePassword", "new_password"), ("Register", "password")];
+const CHOSEN: [(&str, &str); 3] =
+    [("ChangePassword", "new_password"), ("Register", "password"), ("CreateUser", "password")];
 
 /// Marks them.
 pub(super) fn mark(schemas: &mut Map<String, Value>) {
