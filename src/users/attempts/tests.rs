@@ -1,3 +1,5 @@
+//! The limits at work: what attackers get, and how long owners wait, by examples and by random schedules.
+
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::VecDeque;
