@@ -192,7 +192,7 @@ impl RedisStore {
     /// Runs a script over `keys`, which all bear the hash tag of the first.
     ///
     /// What hardly ever happens is boxed, here and below: the future of a command is copied with every refresh, and with all
-    /// ways in it, those through a Cluster too, it was of a hundred kilobytes.
+    /// ways in it, those through a Cluster too, copying it was a twentieth of what a refresh took.
     async fn run<A: AsRef<[u8]>>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &[A]) -> Result<Value, Failure> {
         let key = keys.first().map_or(&[][..], Vec::as_slice);
         match self.send(key, Sent::One(&script.by_hash(keys, arguments))).await {

@@ -180,7 +180,7 @@ async fn a_refresh_is_one_round_trip_also_where_replicas_are_waited_for() {
     }
 }
 
-/// It is copied into its box with every refresh: with all that hardly ever happens in it, it was of a hundred kilobytes.
+/// It is copied into its box with every refresh: with all that hardly ever happens in it, that took a twentieth of one.
 #[tokio::test]
 async fn the_future_of_a_refresh_is_small() {
     let store = opened(&options(&Redis::shared().url())).await;
