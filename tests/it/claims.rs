@@ -59,10 +59,10 @@ impl House {
     /// The client that people sign in at, with this access.
     async fn client(&self, access: Value) {
         let body = json!({
-            "client_id": "login", "token_endpoint_auth_method": "none", "first_party": true,
+            "token_endpoint_auth_method": "none", "first_party": true,
             "grant_types": ["refresh_token"], "access": access,
         });
-        done(&self.api.change("POST", "/admin/v1/clients", None, body).await);
+        done(&self.api.change("PUT", "/admin/v1/clients/login", Some("*"), body).await);
     }
 
     /// Somebody of that description, who has the password that is right.

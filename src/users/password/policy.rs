@@ -243,9 +243,13 @@ mod tests {
             long("qwertzuiop0987654321"),
             (0..256_u32).filter_map(|at| char::from_u32(0x4e00 + at * 7)).collect(),
         ] {
-            let begun = crate::ports::Stopwatch::start();
-            let _ = check(15, &typed);
-            let took = begun.elapsed();
+            // The quickest of three: other programs take their time too.
+            let took = (0..3).map(|_| {
+                let begun = crate::ports::Stopwatch::start();
+                let _ = check(15, &typed);
+                begun.elapsed()
+            });
+            let took = took.min().unwrap();
             assert!(
                 took < std::time::Duration::from_secs(2),
                 "{took:?} for {}",

@@ -140,8 +140,7 @@ fn sign_in(home: &Home, times: usize) -> Vec<Value> {
 fn sessions_are_listed_shown_and_ended_alike_by_either_way() {
     let (home, _server, url) = served();
     home.run(&["resources", "create", "https://orders.example", "--scope", "a"]).ok();
-    let client = ["clients", "create", "--id", "login", "--auth-method", "none", "--first-party"];
-    home.run(&[&client[..], &["--access", "https://orders.example=a"]].concat()).ok();
+    home.run(&["clients", "update", "login", "--add-access", "https://orders.example=a"]).ok();
     home.write("ann.jsonl", &json!({"username": "ann", "password_hash": BCRYPT}).to_string());
     home.run(&["users", "import", "ann.jsonl"]).ok();
     let id = home.json(&["users", "show", "ann"])["id"].as_str().unwrap().to_owned();

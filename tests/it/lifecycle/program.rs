@@ -23,8 +23,7 @@ fn program() -> Program {
     let program = Program::new().with("AUTH__REGISTRATION", "true");
     program.run(&["init"]);
     let orders = ["resources", "create", "https://orders.example", "--scope", "orders:read"];
-    let login = ["clients", "create", "--id", "login", "--auth-method", "none", "--first-party"];
-    let login = [&login[..], &["--access", "https://orders.example=orders:read"]].concat();
+    let login = ["clients", "update", "login", "--add-access", "https://orders.example=orders:read"];
     for arguments in [&orders[..], &login[..]] {
         let ended = program.run(arguments);
         assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.err);

@@ -60,6 +60,7 @@ pub struct Stage {
 impl Stage {
     pub async fn set() -> Self {
         let installation = Installation::new().with("KEYS__ALGORITHMS", "ES256").with("AUTH__REGISTRATION", "true");
+        let installation = installation.with("AUTH__REGISTRATIONS_PER_ADDRESS", "1000");
         let signet = installation.start().await;
         let world = World::of(&installation).await;
         world.resource(ORDERS, "orders:read").await;

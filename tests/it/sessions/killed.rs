@@ -20,7 +20,7 @@ fn rounds() -> usize {
 async fn set_up(program: Program) -> (Program, Running) {
     let program = program.with("SESSIONS__GRACE", "2m").with("AUTH__REGISTRATION", "true");
     let access = format!("{ORDERS}=orders:read");
-    let login = ["clients", "create", "--id", "login", "--auth-method", "none", "--first-party", "--access", &access];
+    let login = ["clients", "update", "login", "--add-access", &access];
     for verb in [&["init"][..], &["resources", "create", ORDERS, "--scope", "orders:read"], &login] {
         let ran = program.run(verb);
         assert_eq!(ran.code, Some(0), "{ran:?}");
