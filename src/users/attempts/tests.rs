@@ -1,6 +1,6 @@
 //! The limits at work: what attackers get, and how long owners wait, by examples and by random schedules.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::VecDeque;
 

@@ -29,13 +29,13 @@ impl Namespace {
 
     /// The keys of a prefix and of all, for logins.
     fn address_keys(&self, prefix: Prefix) -> [Vec<u8>; 2] {
-        let of = format!("{{{self}:login}}:p:{}", base64url::encode(&prefix.to_bits().to_be_bytes()));
+        let of = format!("{{{self}:login}}:p:{}", base64url::encode(prefix.to_bits().to_be_bytes()));
         [of.into_bytes(), format!("{{{self}:login}}:all").into_bytes()]
     }
 
     /// The same for registrations.
     fn registration_keys(&self, prefix: Prefix) -> [Vec<u8>; 2] {
-        let of = format!("{{{self}:login}}:r:{}", base64url::encode(&prefix.to_bits().to_be_bytes()));
+        let of = format!("{{{self}:login}}:r:{}", base64url::encode(prefix.to_bits().to_be_bytes()));
         [of.into_bytes(), format!("{{{self}:login}}:registered").into_bytes()]
     }
 }
