@@ -208,14 +208,15 @@ async fn nobody_gets_a_token_for_an_account_that_is_gone_or_disabled(backend: Ba
     };
     let answer = eventually(refused).await;
     assert_problem(&answer, 401, "invalid_refresh_token");
-    // It was not presented: the session stands where it stood.
+    // Whoever may again signs in anew: what was begun before stays dead.
     house.api.installation.clock.advance(Duration::from_secs(11));
     house.set_enabled(&ann, true).await;
-    let next = async || {
-        let answer = house.refresh(&token).await;
-        (answer.status == StatusCode::OK).then_some(answer)
+    let signs_in = async || {
+        let answer = house.try_login("ann", BILLING).await;
+        (answer.status == StatusCode::OK).then_some(answer.body["refresh_token"].clone())
     };
-    let next = eventually(next).await.body["refresh_token"].clone();
+    let next = eventually(signs_in).await;
+    assert_eq!(house.refresh(&token).await.status, StatusCode::UNAUTHORIZED);
     let (by, power) = (by(), Power::Everything);
     house.people.delete(Request { by: &by, power: &power, expected: None }, &ann.id).await.unwrap();
     let gone = async || (house.refresh(&next).await.status == StatusCode::UNAUTHORIZED).then_some(());

@@ -87,11 +87,20 @@ async fn a_person_may_what_their_roles_allow_at_that_moment(backend: Backend) {
     // Whoever may not log in may not call.
     house.set_enabled(&eve, false).await;
     assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
+    // What was begun before stays dead: whoever may again signs in anew.
     house.set_enabled(&eve, true).await;
+    assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
+    let tokens = house.login("eve", &audience).await;
     assert_eq!(house.get(&tokens, CLIENTS).await.status, StatusCode::OK);
     house.api.world.set_enabled("login", false).await;
     assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
     house.api.world.set_enabled("login", true).await;
+    assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
+    let signs_in = async || {
+        let answer = house.try_login("eve", &audience).await;
+        (answer.status == StatusCode::OK).then_some(answer.body)
+    };
+    let tokens = eventually(signs_in).await;
     assert_eq!(house.get(&tokens, CLIENTS).await.status, StatusCode::OK);
     house.api.signet.stop().await;
 }
