@@ -47,6 +47,8 @@ impl House {
         let installation = Installation::new()
             .with("ISSUER", "http://127.0.0.1:8080")
             .with("AUTH__REGISTRATION", "true")
+            .with("AUTH__REGISTRATIONS_PER_ADDRESS", "100000")
+            .with("AUTH__REGISTRATIONS_AN_HOUR", "100000")
             .with("KEYS__ALGORITHMS", "ES256")
             .with("PASSWORDS__FAILURES_PER_ADDRESS", "100000")
             // Other tests share this machine.

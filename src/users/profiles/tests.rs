@@ -1,5 +1,5 @@
 //! The people of a store that counts how often it is asked, and answers when it is told to.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
