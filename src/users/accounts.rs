@@ -258,6 +258,10 @@ impl Accounts {
     ) -> Result<AuthenticatedUser, LoginRefused> {
         // Before anything is asked, so that it can tell nothing of anyone.
         let password = Password::parse(typed).map_err(|_| LoginRefusal::Malformed)?;
+        // In a storm, before a store is asked: those that are heard are to find it at leisure.
+        if let Some(retry_after) = self.passwords.pool().turn_away() {
+            return Err(LoginRefused::Busy { retry_after });
+        }
         let name = LoginName::parse(name);
         let attempt = Attempt::of(&name, address);
         let user = self.users.find_user(&name).await?;

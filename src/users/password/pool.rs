@@ -133,6 +133,16 @@ impl HashPool {
         self.shared.limits
     }
 
+    /// Turns away whoever comes while the queue is full, before they cost anything else: when to come again, and `None` where
+    /// there is room. It may be gone when [`Self::run`] is called.
+    pub fn turn_away(&self) -> Option<Duration> {
+        if self.depth() < self.shared.limits.queue {
+            return None;
+        }
+        self.shared.meter.turned_away(TurnedAway::QueueFull);
+        Some(self.shared.retry_after())
+    }
+
     /// Runs `work` on one of the threads. When the caller goes away before it was begun, it never is.
     ///
     /// # Errors
@@ -205,8 +215,12 @@ impl Shared {
     }
 
     /// Whoever comes again after the deadline meets another queue.
+    fn retry_after(&self) -> Duration {
+        self.limits.deadline.max(Duration::from_secs(1))
+    }
+
     fn busy(&self) -> NotHashed {
-        NotHashed::Busy { retry_after: self.limits.deadline.max(Duration::from_secs(1)) }
+        NotHashed::Busy { retry_after: self.retry_after() }
     }
 
     fn push(&self, work: Work) -> Result<u64, NotHashed> {
@@ -331,7 +345,7 @@ mod tests {
         while counts.turned_away.load(Ordering::Relaxed) < 1_000 - 16 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(pool.depth(), 16);
+        assert_eq!((pool.depth(), pool.turn_away()), (16, Some(LONG)), "told without a place in the queue");
         for (end, _) in &holding {
             end.send(()).unwrap();
         }
@@ -348,6 +362,7 @@ mod tests {
         for (_, running) in holding {
             assert_eq!(running.await.unwrap(), Ok(()));
         }
+        assert_eq!(pool.turn_away(), None);
     }
 
     #[tokio::test]
