@@ -13,7 +13,7 @@ use super::{Grant, GrantError, Parameters, Services, TokenAnswer};
 use crate::clients::{AuthenticatedClient, Client, GrantType, Resource, ScopeSet};
 use crate::ports::Timestamp;
 use crate::tokens::session::{Decision, Delivery, Presenter, RefreshRefusal, Session, SessionGrant};
-use crate::tokens::{Person, TokenRequest};
+use crate::tokens::{AccessToken, Person, TokenRequest};
 use crate::users::Profile;
 
 pub(super) const GRANT: Grant = Grant {
@@ -57,8 +57,9 @@ pub async fn prolong(
     now: Timestamp,
 ) -> Result<(TokenAnswer, Session), GrantError> {
     let Prolonging { token, delivery, resource, .. } = *asked;
+    // One that is empty asks for nothing in particular, as one that is not there.
     let scope = match asked.scope {
-        None => None,
+        None | Some("") => None,
         Some(scope) => Some(ScopeSet::parse(scope).map_err(|_| GrantError::InvalidScope("the scope is malformed"))?),
     };
     let presenter = Presenter::new(client, delivery);
@@ -75,25 +76,42 @@ pub async fn prolong(
     }
     services.minter.check(now)?;
     let refreshed = services.sessions.refresh(token, &presenter).await?;
-    let session = &refreshed.session;
+    match given(services, client, &refreshed.session, (profile, scope), now).await {
+        Ok((token, scope)) => {
+            let answer = TokenAnswer {
+                access_token: token.compact,
+                expires_in: token.lifetime.as_secs(),
+                scope: scope.into(),
+                refresh_token: refreshed.token,
+                algorithm: token.algorithm,
+            };
+            Ok((answer, refreshed.session))
+        }
+        Err(error) => {
+            services.sessions.take_back(&refreshed).await;
+            Err(error)
+        }
+    }
+}
+
+/// The access token for a session that was refreshed, and its scope: what there is to be had of `asked`.
+async fn given(
+    services: &Services,
+    client: &Client,
+    session: &Session,
+    (profile, asked): (Option<Arc<Profile>>, Option<ScopeSet>),
+    now: Timestamp,
+) -> Result<(AccessToken, ScopeSet), GrantError> {
     let resource = still_allowed(services, client, session)?;
     // It was not to be known before where the resource asks for it since a moment ago.
     let profile = match profile {
         None => services.profile_for(&resource, session.user).await?,
         known => known,
     };
-    let scope = allowed(client, &resource, profile.as_deref(), &session.grant.scope, scope)?;
+    let scope = allowed(client, &resource, profile.as_deref(), &session.grant.scope, asked)?;
     let person = Some(Person::of(session, profile.as_deref()));
     let request = TokenRequest { client, person, resource: &resource, scope: scope.as_str() };
-    let token = services.minter.mint(&request, now)?;
-    let answer = TokenAnswer {
-        access_token: token.compact,
-        expires_in: token.lifetime.as_secs(),
-        scope: scope.into(),
-        refresh_token: refreshed.token,
-        algorithm: token.algorithm,
-    };
-    Ok((answer, refreshed.session))
+    Ok((services.minter.mint(&request, now)?, scope))
 }
 
 /// Refuses what goes beyond the session's grant.

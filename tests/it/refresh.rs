@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use signet::app::Preparation;
-use signet::clients::{ClientId, ResourceId, ScopeSet};
+use signet::clients::{ClientId, ClientMetadata, ResourceId, ScopeSet};
 use signet::ports::{Clock, Timestamp};
 use signet::tokens::revocation::EndReason;
 use signet::tokens::session::{
@@ -180,6 +180,37 @@ async fn a_narrower_scope_is_for_one_answer_and_a_wider_one_leaves_the_token_as_
     let whole = shop.refresh(&next).await;
     assert_eq!((given(&whole).is_some(), &whole.body["scope"]), (true, &json!(SCOPE)));
     shop.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn what_a_client_may_not_get_for_a_while_does_not_use_the_token_up() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let shop = Shop::open(installation(backend)).await;
+        let (session, token) = shop.begin(Rotation::Rotates).await;
+        let described = |access: Value| -> ClientMetadata {
+            let grants = ["refresh_token", "client_credentials"];
+            serde_json::from_value(json!({"grant_types": grants, "access": access})).unwrap()
+        };
+        for (access, code) in
+            [(json!({BILLING: "bills:read"}), "invalid_target"), (json!({ORDERS: ""}), "invalid_scope")]
+        {
+            shop.world.replace("web", &described(access)).await;
+            eventually(async || (shop.refresh(&token).await.body["error"] == code).then_some(())).await;
+            // Later than the grace of the rotation that was taken back.
+            shop.installation.clock.advance(GRACE * 2);
+            refused(&shop.refresh(&token).await, code);
+            let motion = shop.sessions().load(session.id).await.unwrap().unwrap().motion;
+            assert_eq!((motion.generation, motion.rotated_at), (session.motion.generation, None), "{code}");
+        }
+        shop.world.replace("web", &described(json!({ORDERS: SCOPE}))).await;
+        let again = async || {
+            let answer = shop.refresh_with(&token, &[("scope", "")]).await;
+            (answer.status == StatusCode::OK).then_some(answer)
+        };
+        let answer = eventually(again).await;
+        assert_eq!((given(&answer).is_some(), &answer.body["scope"]), (true, &json!(SCOPE)), "as if nothing had been");
+        shop.signet.stop().await;
+    }
 }
 
 #[actix_web::test]

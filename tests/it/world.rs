@@ -69,12 +69,17 @@ impl World {
             Insert::Exists => {
                 // The built-in one: it is changed, as an operator would.
                 assert_eq!(id, LOGIN_CLIENT);
-                let built_in = self.opened.store.load_client(&client.id).await.unwrap().unwrap();
-                let changed = metadata.replace(built_in, &self.opened.issuer, now).unwrap();
-                assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
+                self.replace(id, &metadata).await;
             }
         }
         secret
+    }
+
+    /// Describes a client anew.
+    pub async fn replace(&self, id: &str, metadata: &ClientMetadata) {
+        let client = self.opened.store.load_client(&ClientId::parse(id).unwrap()).await.unwrap().unwrap();
+        let changed = metadata.replace(client, &self.opened.issuer, self.clock.now()).unwrap();
+        assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
     }
 
     /// Disables or enables a client.

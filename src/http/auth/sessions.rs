@@ -75,10 +75,9 @@ async fn by_refresh_token(call: &mut Call<'_>) -> Result<Leaving, Problem> {
     let presenter = Presenter::new(client, delivery);
     let session = match call.http.services.sessions.look_up(token.expose(), &presenter).await {
         Ok(found) => found,
-        Err(RefreshError::Refused(RefreshRefusal::Ended | RefreshRefusal::NoAccount | RefreshRefusal::Decided(_))) => {
-            None
-        }
-        Err(RefreshError::Refused(refusal @ RefreshRefusal::Token(_))) => {
+        Err(RefreshError::Refused(RefreshRefusal::Ended | RefreshRefusal::NoAccount)) => None,
+        // Nothing has ended: whoever forgot which client it was is to learn of it.
+        Err(RefreshError::Refused(refusal @ (RefreshRefusal::Token(_) | RefreshRefusal::Decided(_)))) => {
             return Err(Denied::RefreshToken(refusal).into());
         }
         Err(RefreshError::Session(SessionError::Store(error))) => return Err(error.into()),

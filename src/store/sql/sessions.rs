@@ -73,6 +73,8 @@ const POSTGRES: Statements = statements!("CAST(EXTRACT(EPOCH FROM clock_timestam
 
 const INSERT: &str = "INSERT INTO sessions (sid, user_id, client_id, generation, mac_key, rotated_at, last_used_at, \
                       ends_at, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (sid) DO NOTHING";
+const SET_BACK: &str = "UPDATE sessions SET generation = $5, mac_key = $6, rotated_at = $7 \
+                        WHERE sid = $1 AND generation = $2 AND mac_key = $3 AND rotated_at = $4";
 const END: &str = "DELETE FROM sessions WHERE sid = $1";
 
 /// Each time a session was moved by others in between: that often they can't come before us, one after the other, within
@@ -279,6 +281,23 @@ impl SessionStore for SqlStore {
                 }
             }
             Err(StoreError::Unavailable(format!("session {} is moved by others all the time", presented.session)))
+        })
+        .await
+    }
+
+    async fn set_back(&self, moved: &Session, to: &Motion) -> Result<bool, StoreError> {
+        self.bounded(async {
+            let done = on_pool!(self, |pool| {
+                let mut set_back = sqlx::query(SET_BACK).bind(moved.id.as_bytes().as_slice());
+                for motion in [&moved.motion, to] {
+                    set_back = set_back
+                        .bind(i64::from(motion.generation.0))
+                        .bind(i64::from(motion.mac_key.0))
+                        .bind(rotated_column(motion));
+                }
+                set_back.execute(pool).await.map(|done| done.rows_affected())
+            });
+            Ok(done.map_err(store_error)? == 1)
         })
         .await
     }

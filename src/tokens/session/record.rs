@@ -239,6 +239,12 @@ impl Session {
         Self { motion, ..self }
     }
 
+    /// As it is once its last rotation was taken back: its tokens stand as they stood in `motion`.
+    pub fn set_back(self, motion: &Motion) -> Self {
+        let motion = Motion { last_used_at: self.motion.last_used_at, ..*motion };
+        Self { motion, ..self }
+    }
+
     /// As it is once it was used at `now` without a rotation.
     pub fn touched(self, now: Timestamp) -> Self {
         let motion = Motion { last_used_at: now.max(self.motion.last_used_at), ..self.motion };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::decide::RefreshPolicy;
-use super::record::{Presenter, Session};
+use super::record::{Motion, Presenter, Session};
 use super::token::{Generation, MacKeyId, SessionId};
 use crate::clients::{ClientId, Insert};
 use crate::ports::{StoreError, Timestamp};
@@ -72,6 +72,12 @@ pub trait SessionStore: Send + Sync + std::fmt::Debug {
         next_key: MacKeyId,
         policy: &RefreshPolicy,
     ) -> Result<Swapped, StoreError>;
+
+    /// Takes the rotation back that made `moved`, where it is the last one: the record is then what
+    /// [`Session::set_back`] makes of it with `to`, and the answer `true`. Absent, or rotated since: `false`, and nothing
+    /// changed. Repeated: `false`. Whoever has got the successor meanwhile has a token that the session does not know, and
+    /// is heard all the same ([`Decision::Adopt`](super::Decision::Adopt)).
+    async fn set_back(&self, moved: &Session, to: &Motion) -> Result<bool, StoreError>;
 
     /// Removes the session: `true` where it was there. Absent or repeated: `false`, and that is no error. A swap that
     /// comes after finds none.

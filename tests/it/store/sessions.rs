@@ -57,6 +57,7 @@ macro_rules! on {
             a_session_is_stored_once,
             a_session_that_has_expired_is_not_found,
             a_rotation_answers_what_was_before_and_leaves_what_it_should,
+            a_rotation_is_taken_back_while_it_is_the_last_and_never_twice,
             of_fifty_at_one_generation_one_moves_it,
             fifty_that_come_late_move_nothing,
             a_session_ends_once_and_is_not_found_after,
@@ -233,6 +234,31 @@ async fn a_rotation_answers_what_was_before_and_leaves_what_it_should(backend: &
     assert_eq!(store.load(before.id).await.unwrap(), Some(after));
     let absent = Session { id: SessionId::from_bytes([0; 16]), ..before };
     assert_eq!(present(&*store, &absent, 0, 2).await, Swapped { before: None, now, moved: false });
+}
+
+async fn a_rotation_is_taken_back_while_it_is_the_last_and_never_twice(backend: &dyn Backends) {
+    let store = backend.open().await;
+    let before = stored(&*store, session(backend.clock().now())).await;
+    backend.clock().advance(MINUTE);
+    let now = backend.clock().now();
+    assert!(present(&*store, &before, 0, 2).await.moved);
+    let after = before.clone().rotated(Generation(1), MacKeyId(2), now);
+    assert!(store.set_back(&after, &before.motion).await.unwrap());
+    let back = after.clone().set_back(&before.motion);
+    assert_eq!(store.load(before.id).await.unwrap().as_ref(), Some(&back));
+    assert_eq!((back.motion.generation, back.motion.last_used_at), (Generation(0), now));
+    assert!(!store.set_back(&after, &before.motion).await.unwrap(), "once");
+    // It is presented as if nothing had been, and so is the successor that somebody may have got.
+    assert!(present(&*store, &before, 0, 3).await.moved);
+    assert!(!store.set_back(&after, &before.motion).await.unwrap(), "another rotation");
+    let again = before.clone().rotated(Generation(1), MacKeyId(3), now);
+    assert!(store.set_back(&again, &before.motion).await.unwrap());
+    assert!(present(&*store, &before, 1, 4).await.moved, "adopted");
+    backend.clock().advance(MINUTE);
+    let last = before.clone().rotated(Generation(2), MacKeyId(4), now);
+    assert_eq!(store.load(before.id).await.unwrap(), Some(last.clone()));
+    store.end(before.id).await.unwrap();
+    assert!(!store.set_back(&last, &again.motion).await.unwrap(), "it has ended");
 }
 
 async fn of_fifty_at_one_generation_one_moves_it(backend: &dyn Backends) {

@@ -13,14 +13,14 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use self::index::{BUCKETS, Mark, bucket_of, entries, last_of, mark_of_client, of_names, of_user};
-use self::scripts::{END, ENTER, INSERT, LOAD, SWAP};
+use self::scripts::{END, ENTER, INSERT, LOAD, SET_BACK, SWAP};
 use super::error::Failure;
 use super::link::Sent;
 use super::{Namespace, RedisStore, array, unlike};
 use crate::clients::{ClientId, Insert};
 use crate::ports::{StoreError, Timestamp};
 use crate::tokens::session::{
-    ClientBinding, Delivery, MacKeyId, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore,
+    ClientBinding, Delivery, MacKeyId, Motion, Presented, RefreshPolicy, Session, SessionId, SessionPage, SessionStore,
     Swapped, TOUCH_EVERY, decode, encode,
 };
 
@@ -29,6 +29,8 @@ const TOGETHER: usize = 64;
 /// So many buckets of names are looked through for one page.
 const BUCKETS_A_PAGE: u16 = 256;
 const NOTHING: &[&[u8]] = &[];
+/// Where a record tells how its tokens stand: generation, key, time of the last rotation.
+const STANDING: std::ops::Range<usize> = 2..16;
 
 impl Namespace {
     /// Where a session stands: as a whole its own hash tag, and three bytes too short for the next size of allocation.
@@ -98,6 +100,20 @@ impl SessionStore for RedisStore {
             let (now, record, moved): (i64, Option<Vec<u8>>, u8) = from_redis_value(answer).map_err(|_| unlike())?;
             let before = record.map(|record| read(presented.session, &record)).transpose()?;
             Ok(Swapped { before, now: Timestamp::from_millis(now), moved: moved == 1 })
+        })
+        .await
+    }
+
+    async fn set_back(&self, moved: &Session, to: &Motion) -> Result<bool, StoreError> {
+        let standing = |session: &Session| {
+            let record = encode(session).map_err(|error| StoreError::Refused(error.to_string()))?;
+            Ok::<_, StoreError>(record.get(STANDING).unwrap_or_default().to_vec())
+        };
+        let arguments = [standing(moved)?, standing(&moved.clone().set_back(to))?];
+        let key = self.inner.options.namespace.session_key(moved.id);
+        self.acting(async {
+            let answer = self.change(&SET_BACK, &[key], &arguments).await?;
+            Ok(from_redis_value::<u8>(answer).map_err(|_| unlike())? == 1)
         })
         .await
     }

@@ -69,6 +69,14 @@ redis.call('SET', KEYS[1], string.sub(record, 1, 2) .. moved .. string.sub(recor
 return {now, record, to and 1 or 0}"
 );
 
+/// Puts where the tokens of a session stood (2) in the place of where they stand, if that is so (1): 1, and 0 otherwise.
+pub(super) static SET_BACK: Lua = Lua::new(
+    "local record = redis.call('GET', KEYS[1])
+if not record or string.byte(record, 1) ~= 1 or string.sub(record, 3, 16) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], string.sub(record, 1, 2) .. ARGV[2] .. string.sub(record, 17), 'KEEPTTL')
+return 1",
+);
+
 /// Removes a record, and answers what it was.
 pub(super) static END: Lua = Lua::new(
     "local record = redis.call('GET', KEYS[1])

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::super::decide::{Decision, decide};
 use super::super::mac::MacKeys;
-use super::super::record::{Presenter, Session};
+use super::super::record::{Motion, Presenter, Session};
 use super::super::store::Presented;
 use super::super::token::{RefreshToken, SessionId, TokenFault};
 use super::{SessionError, Sessions};
@@ -20,6 +20,8 @@ pub struct Refreshed {
     pub token: Option<SecretText>,
     /// Why so.
     pub decision: Decision,
+    /// Where its tokens stood before, where it has moved.
+    moved_from: Option<Motion>,
 }
 
 /// Why a refresh token is refused. For the log: callers learn `invalid_grant` and no more.
@@ -90,6 +92,7 @@ impl Sessions {
         self.refuse_where(ended, session).await?;
         self.count(decision.name());
         let Some(before) = swapped.before else { return Err(RefreshRefusal::Decided(decision).into()) };
+        let moved_from = swapped.moved.then_some(before.motion);
         let (session, token) = match decision {
             Decision::Absent | Decision::Expired | Decision::Foreign => {
                 return Err(RefreshRefusal::Decided(decision).into());
@@ -112,23 +115,34 @@ impl Sessions {
             }
         };
         let token = token.map(|token| self.write(&keys, &token)).transpose()?;
-        Ok(Refreshed { session, token, decision })
+        Ok(Refreshed { session, token, decision, moved_from })
+    }
+
+    /// What was answered is not given after all: the token that was presented is current again, so that whoever comes later
+    /// than within the grace is not taken for a thief. Where the session store can't be told, the grace has to do.
+    pub async fn take_back(&self, refreshed: &Refreshed) {
+        let Some(motion) = &refreshed.moved_from else { return };
+        if let Err(error) = self.store.set_back(&refreshed.session, motion).await {
+            warn!(%error, sid = %refreshed.session.id, "a rotation that nobody was told of stays");
+        }
     }
 
     /// The session of a refresh token, without presenting that: to see what it was given before it moves. `None` where
-    /// it has none that this presenter may use.
+    /// it has none any more.
     ///
     /// # Errors
-    /// When the token is not ours, or its session has ended; when the store fails.
+    /// When the token is not ours, its session has ended, or is not one that this presenter may use; when the store fails.
     pub async fn look_up(&self, text: &str, presenter: &Presenter<'_>) -> Result<Option<Session>, RefreshError> {
         let token = self.read(&self.keys.current(), text)?;
         let session = token.secret.id();
         self.refuse_where(self.ended.contains(session), session).await?;
-        let found = self.store.load(session).await?.filter(|found| presenter.may_use(found));
-        if let Some(found) = &found {
-            self.refuse_where(self.has_ended(found).await?, session).await?;
+        let Some(found) = self.store.load(session).await? else { return Ok(None) };
+        if !presenter.may_use(&found) {
+            self.count(Decision::Foreign.name());
+            return Err(RefreshRefusal::Decided(Decision::Foreign).into());
         }
-        Ok(found)
+        self.refuse_where(self.has_ended(&found).await?, session).await?;
+        Ok(Some(found))
     }
 
     fn read(&self, keys: &MacKeys, text: &str) -> Result<RefreshToken, RefreshRefusal> {

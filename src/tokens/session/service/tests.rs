@@ -69,6 +69,15 @@ impl SessionStore for Memory {
         Ok(Swapped { before, now, moved: decision.moves_to().is_some() != self.lies.load(Ordering::SeqCst) })
     }
 
+    async fn set_back(&self, moved: &Session, to: &Motion) -> Result<bool, StoreError> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let Some(found) = sessions.get_mut(&moved.id).filter(|found| found.motion == moved.motion) else {
+            return Ok(false);
+        };
+        *found = found.clone().set_back(to);
+        Ok(true)
+    }
+
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
         if self.stalls.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
