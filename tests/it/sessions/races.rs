@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Asker, GRACE};
-use super::{Endpoint, Front, Given, LOGIN, OTHER, Said, Tokens, generation_in};
+use super::{Endpoint, Front, Given, LOGIN, OTHER, Said, Tokens, generation_in, told};
 use crate::app::{Backend, Installation};
 use crate::proxy::{Proxy, Way};
 use crate::redis::Redis;
@@ -234,7 +234,7 @@ impl Pair {
         });
         crate::world::eventually(async || self.way.holds_something().then_some(())).await;
         for _ in 0..2 {
-            let said = self.front.ask.present(1, Endpoint::Auth, LOGIN, token).await;
+            let said = self.front.ask.insist_at(1, Endpoint::Auth, token).await;
             let Said::Next(next) = said else { panic!("{said:?}") };
             self.given.note(&next);
             *token = next;
@@ -294,19 +294,20 @@ async fn a_replay_after_the_window_ends_that_session_at_every_replica_and_no_oth
     let pair = Pair::open(13).await;
     let (front, ask) = (&pair.front, &pair.front.ask);
     let (stolen, kept) = (ask.tokens(0).await, ask.tokens(1).await);
-    let Said::Next(second) = ask.present(0, Endpoint::Auth, LOGIN, &stolen.refresh).await else { panic!() };
+    let Said::Next(second) = ask.insist_at(0, Endpoint::Auth, &stolen.refresh).await else { panic!() };
     front.installation.clock.advance(GRACE);
-    assert_eq!(ask.present(1, Endpoint::Token, LOGIN, &stolen.refresh).await, Said::Refused);
+    assert_eq!(ask.insist_at(1, Endpoint::Token, &stolen.refresh).await, Said::Refused);
     for replica in [0, 1] {
         for endpoint in [Endpoint::Auth, Endpoint::Token] {
             for token in [&stolen.refresh, &second] {
-                assert_eq!(ask.present(replica, endpoint, LOGIN, token).await, Said::Refused);
+                assert_eq!(ask.insist_at(replica, endpoint, token).await, Said::Refused);
             }
         }
-        assert_eq!(ask.me(replica, &stolen.access).await.status, 401);
-        assert_eq!(ask.me(replica, &kept.access).await.status, 200);
+        for (session, status) in [(&stolen, 401), (&kept, 200)] {
+            assert_eq!(told(async || ask.me(replica, &session.access).await).await.status, status);
+        }
     }
-    assert!(matches!(ask.present(0, Endpoint::Auth, LOGIN, &kept.refresh).await, Said::Next(_)));
+    assert!(matches!(ask.insist_at(0, Endpoint::Auth, &kept.refresh).await, Said::Next(_)));
     assert_eq!(pair.redis.ask(&["EXISTS", &front.key(&stolen.session)]), "0");
     pair.front.stop().await;
 }

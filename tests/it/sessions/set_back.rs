@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Endpoint, Front, GRACE, LOGIN, Said, generation_in};
+use super::{Endpoint, Front, GRACE, Said, generation_in, told};
 use crate::app::{Backend, Installation};
 use crate::redis::{Redis, eventually};
 
@@ -60,8 +60,8 @@ async fn what_has_ended_stays_ended(kept: Kept) {
     for replica in [0, 1] {
         crate::world::eventually(async || (ask.me(replica, &lives.access).await.status == 200).then_some(())).await;
     }
-    assert_eq!(ask.log_out(0, &gone.refresh).await.status, 204);
-    assert_eq!(ask.present(1, Endpoint::Auth, LOGIN, &stolen.refresh).await, Said::Refused);
+    assert_eq!(told(async || ask.log_out(0, &gone.refresh).await).await.status, 204);
+    assert_eq!(ask.insist_at(1, Endpoint::Auth, &stolen.refresh).await, Said::Refused);
     let [gone_key, stolen_key, lives_key] = [&gone, &stolen, &lives].map(|tokens| front.key(&tokens.session));
     let there = || [&gone_key, &stolen_key].map(|key| redis.ask(&["EXISTS", key]));
     assert_eq!(there(), ["0", "0"]);
@@ -78,11 +78,10 @@ async fn what_has_ended_stays_ended(kept: Kept) {
     ask.publics.push(front.signets[2].public.clone());
     for replica in [2, 0, 1] {
         for token in [&gone.refresh, &stolen.refresh, &second] {
-            assert_eq!(ask.insist(replica, token).await, Said::Refused, "{kept:?} {replica}");
+            assert_eq!(ask.insist_at(replica, Endpoint::Auth, token).await, Said::Refused, "{kept:?} {replica}");
         }
         for access in [&gone.access, &stolen.access] {
-            crate::world::eventually(async || (ask.me(replica, access).await.status != 503).then_some(())).await;
-            assert_eq!(ask.me(replica, access).await.status, 401, "{kept:?} {replica}");
+            assert_eq!(told(async || ask.me(replica, access).await).await.status, 401, "{kept:?} {replica}");
         }
     }
     eventually("Redis was told again", || there() == ["0", "0"]);
