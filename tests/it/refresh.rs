@@ -200,7 +200,7 @@ async fn what_a_client_may_not_get_for_a_while_does_not_use_the_token_up() {
         {
             shop.world.replace("web", &described(access)).await;
             taken_up(false).await;
-            refused(&shop.refresh(&token).await, code);
+            eventually(async || (shop.refresh(&token).await.body["error"] == code).then_some(())).await;
             // Later than the grace of the rotation that was taken back.
             shop.installation.clock.advance(GRACE * 2);
             refused(&shop.refresh(&token).await, code);
