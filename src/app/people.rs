@@ -37,6 +37,7 @@ pub fn people(
     let limits = AccountLimits {
         logins: Limits::new(rules.failures_per_address, rules.failures_a_minute),
         registrations: RegistrationLimits::new(auth.registrations_per_address, auth.registrations_an_hour),
+        failure_time: rules.failure_time,
     };
     let [shared, audit] = [Arc::clone(&users), Arc::clone(&users)];
     let accounts = Accounts::new(shared, Arc::clone(&attempts), audit, passwords.clone(), limits);

@@ -251,6 +251,9 @@ section! {
         hash_queue: usize = fixed("64").within("1", "100000");
         /// For how long one waits.
         hash_deadline: Duration = fixed("2s").within("100ms", "30s");
+        /// A login that fails is answered at the end of a span of this length, so that the time does not tell whose name is
+        /// an account. Longer than the slowest hash that was imported; "0s" answers at once.
+        failure_time: Duration = fixed("500ms").within("0s", "5s");
         /// A secret of at least 32 characters that every hash needs and no database has: who steals the database can't
         /// guess passwords without it. Who loses it must give everybody a new password.
         pepper: Option<SecretText> = unset("(of `openssl rand -base64 32`)").secret();

@@ -25,7 +25,9 @@ pub(super) use problem::{Kind, Problem};
 
 /// When a caller may try again, seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"signet\", charset=\"UTF-8\"");
+/// What a client that failed is told to bring.
+const BASIC: &str = "Basic realm=\"signet\", charset=\"UTF-8\"";
+const CHALLENGE: HeaderValue = HeaderValue::from_static(BASIC);
 
 /// Every code with which a token request may be refused.
 pub const OAUTH_ERRORS: [&str; 9] = [

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked, within the limits of
 //! [`attempts`](super::attempts); an unknown user, a wrong password and a disabled account can't be told apart by the
-//! answer, nor by the time that it takes; whoever is let in while the account is disabled, or gets another password, is
+//! answer, nor by the time that it takes, however an account's password was hashed, as long as that is no longer than
+//! [`AccountLimits::failure_time`]; whoever is let in while the account is disabled, or gets another password, is
 //! either refused or was authenticated before that; a password that was hashed with less than is asked for now is hashed
 //! anew.
 
@@ -17,11 +18,12 @@ use tracing::{error, info, warn};
 use super::attempts::{Admission, Attempt, AttemptStore, Counted, Limits, Mark, Prefix, RegistrationLimits};
 use super::password::{NotHashed, Password, Verdict};
 use super::passwords::{NotChecked, NotChosen, Passwords};
+use super::steps::hold_back;
 use super::{
     LoginName, NameError, PasswordLink, Redemption, Taken, User, UserId, UserInsert, UserStore, UserSwap, Username,
 };
 use crate::audit::{Act, AuditLog, By};
-use crate::ports::{StoreError, Timestamp};
+use crate::ports::{Stopwatch, StoreError, Timestamp};
 
 /// How often a change that another came before is made anew.
 const ATTEMPTS: usize = 8;
@@ -157,13 +159,16 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
-/// How often strangers may do what anybody may.
+/// How often strangers may do what anybody may, and when they learn that it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountLimits {
     /// Log in.
     pub logins: Limits,
     /// Register.
     pub registrations: RegistrationLimits,
+    /// A login that failed is told so at the end of a span of this length since the attempt came; at once where it is
+    /// nothing.
+    pub failure_time: Duration,
 }
 
 /// Accounts, as their owners use them. Cheap to clone.
@@ -208,6 +213,10 @@ impl Accounts {
     /// Checks `typed`, the password of whoever is called `name` (a username or an e-mail address) and calls from
     /// `address`. The only way to an [`AuthenticatedUser`]. Of failures at an account, the first in a row and the one by
     /// which a limit is reached are entered in the audit log as seen by `by`.
+    ///
+    /// # Errors
+    /// [`LoginRefused::Credentials`] comes at the end of a [`AccountLimits::failure_time`]: a hash of another kind or cost
+    /// than those that are made now would tell by its time that there is an account.
     pub async fn authenticate(
         &self,
         name: &str,
@@ -215,6 +224,7 @@ impl Accounts {
         address: IpAddr,
         by: &By,
     ) -> Result<AuthenticatedUser, LoginRefused> {
+        let asked = Stopwatch::start();
         let mut tried = Tried::default();
         let outcome = self.attempt(name, typed, address, &mut tried).await;
         // By the identifier: what was typed as a name may have been a password.
@@ -224,6 +234,7 @@ impl Accounts {
             Err(LoginRefused::Credentials(why)) => {
                 info!(user, %address, reason = why.reason(), "login refused");
                 self.note_failure(&tried, *why, by);
+                hold_back(asked, self.limits.failure_time).await;
             }
             Err(other) => info!(user, %address, reason = %other, "login not tried"),
         }

@@ -23,6 +23,7 @@ pub mod password;
 mod passwords;
 pub mod profiles;
 pub mod record;
+mod steps;
 mod store;
 mod view;
 

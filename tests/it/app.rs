@@ -78,6 +78,8 @@ impl Installation {
             ("SIGNET__PUBLIC__BIND".to_owned(), "127.0.0.1:0".to_owned()),
             ("SIGNET__PUBLIC__WORKERS".to_owned(), "1".to_owned()),
             ("SIGNET__ADMIN__BIND".to_owned(), "127.0.0.1:0".to_owned()),
+            // As everywhere, and sooner: tests fail often.
+            ("SIGNET__PASSWORDS__FAILURE_TIME".to_owned(), "20ms".to_owned()),
         ];
         let (clock, follow_every) = (HeldClock::new(), Duration::from_millis(20));
         Self { folder, clock, environment, follow_every, real_time: false, authority: None }

@@ -239,10 +239,15 @@ async fn only_first_party_clients_sign_people_in_each_its_own() {
     let front = Front::open().await;
     let login = |client: &str| json!({"username": "ann", "password": RIGHT, "client_id": client});
     assert_problem(&front.post("login", &login("stranger")).await, 403, "not_first_party");
-    assert_problem(&front.post("login", &login("nobody")).await, 401, "invalid_client");
+    let unknown = front.post("login", &login("nobody")).await;
+    assert_problem(&unknown, 401, "invalid_client");
+    // No browser is to ask a person for a password of its own accord.
+    assert_eq!(unknown.header("www-authenticate"), Some("Bearer realm=\"signet\""));
     // One with a secret proves who it is.
     assert_problem(&front.post("login", &login("till")).await, 401, "invalid_client");
-    assert_problem(&front.as_till("login", &login("login")).await, 401, "invalid_client");
+    let failed = front.as_till("login", &login("login")).await;
+    assert_problem(&failed, 401, "invalid_client");
+    assert_eq!(failed.header("www-authenticate"), Some("Basic realm=\"signet\", charset=\"UTF-8\""));
     let till = front.as_till("login", &json!({"username": "ann", "password": RIGHT})).await;
     assert_eq!(till.body["scope"], "orders:read", "{}", till.text);
     // Its refresh tokens are not replaced, and are no one else's.
@@ -319,6 +324,20 @@ async fn a_person_sees_and_ends_their_own_sessions_and_no_one_elses() {
 }
 
 #[actix_web::test]
+async fn the_current_session_is_in_the_list_however_many_there_are() {
+    let front = Front::open().await;
+    let own = front.login("ann").await;
+    // Six hundred more of hers, with names that come before.
+    let more = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 600)                 INSERT INTO sessions SELECT unhex(printf('%032x', number)), user_id, client_id, generation, mac_key,                 rotated_at, last_used_at, ends_at, record FROM sessions, numbers";
+    front.installation.execute(more).await;
+    let list = front.bearing(Method::GET, "/auth/sessions", text(&own["access_token"])).await;
+    let items = list.body["items"].as_array().unwrap();
+    let current: Vec<_> = items.iter().filter(|item| item["current"] == true).map(|item| &item["session_id"]).collect();
+    assert_eq!((items.len(), current), (500, vec![&own["session_id"]]));
+    front.signet.stop().await;
+}
+
+#[actix_web::test]
 async fn a_changed_password_ends_every_session_and_gives_a_new_one() {
     let front = Front::open().await;
     let (one, two) = (front.login("ann").await, front.login("ann").await);
@@ -331,6 +350,7 @@ async fn a_changed_password_ends_every_session_and_gives_a_new_one() {
     assert_problem(&change(&wrong).await, 401, "invalid_credentials");
     let weak = change(&json!({"current_password": RIGHT, "new_password": "password"})).await;
     assert_problem(&weak, 422, "password_refused");
+    assert_eq!(weak.body["member"], "new_password");
     assert_eq!(weak.body["reason"], "too_short");
     assert_problem(&front.post("password", &json!({"new_password": NEXT})).await, 400, "missing_member");
     let link = json!({"link_token": "spl_x", "new_password": NEXT});
@@ -364,7 +384,9 @@ async fn nobody_makes_an_account_unless_the_settings_let_them() {
         (json!({"username": "eve", "password": RIGHT, "client_id": "stranger"}), 403, "not_first_party"),
         (json!({"username": "eve", "password": RIGHT, "roles": ["signet:admin"]}), 400, "unknown_member"),
     ] {
-        assert_problem(&front.post("register", &body).await, status, code);
+        let refused = front.post("register", &body).await;
+        assert_problem(&refused, status, code);
+        assert_eq!(refused.body["member"] == "password", status == 422, "{}", refused.text);
     }
     front.signet.stop().await;
 }

@@ -28,6 +28,11 @@ export class SessionEnded extends Error {}
 const EARLY = 15_000;
 /** The longest that an answer may take, milliseconds. */
 const PATIENCE = 20_000;
+/**
+ * The same for a refresh. The server gives a token that was just replaced its successor again for `sessions.grace` (10 s)
+ * alone: an answer that is lost is to be asked for anew well within that.
+ */
+const REFRESH_PATIENCE = 4_000;
 
 export class Session {
   #config;
@@ -74,7 +79,7 @@ export class Session {
 
   async #refresh() {
     try {
-      this.#take(await this.#post("refresh", { client_id: this.#config.client_id }));
+      this.#take(await this.#post("refresh", { client_id: this.#config.client_id }, {}, REFRESH_PATIENCE));
     } catch (error) {
       if (error.status !== 401) throw error;
       this.#end("ended");
@@ -165,13 +170,14 @@ export class Session {
     return `${this.#config.issuer}/auth/${path}`;
   }
 
-  async #post(path, asked, headers = {}) {
+  async #post(path, asked, headers = {}, patience = PATIENCE) {
     const answer = await answered(this.#address(path), {
       method: "POST",
       // Sends and takes the cookie. The header is one that no form of a foreign page can send.
       credentials: "include",
       headers: { "Content-Type": "application/json", "X-Signet-CSRF": "1", ...headers },
       body: JSON.stringify(asked),
+      signal: AbortSignal.timeout(patience),
     });
     return body(answer);
   }

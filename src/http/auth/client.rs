@@ -25,7 +25,7 @@ pub(super) async fn authenticate(call: &Call<'_>, named: Option<&str>) -> Result
         if let AuthenticationError::Refused(refusal) = &error {
             call.http.meter.client_refused(refusal.reason());
         }
-        Problem::from(Denied::Client(error))
+        Problem::from(if basic.is_some() { Denied::Client(error) } else { Denied::PublicClient(error) })
     })?;
     if !client.client().first_party {
         return Err(Denied::NotFirstParty.into());

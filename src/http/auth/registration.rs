@@ -17,7 +17,7 @@ pub(super) async fn register(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let by = call.by_client(client.client().id.as_str());
     let address = call.counted_address();
     let registered = call.auth.accounts.register(&asked.username, asked.password.expose(), address, &by).await;
-    let user = registered.map_err(Denied::Account)?;
+    let user = registered.map_err(Denied::Registration)?;
     let view = RegisteredUser { sub: user.id.to_string(), username: user.username.as_str().to_owned() };
     let mut answer = created(Answer::json(serde_json::to_vec(&view).unwrap_or_default()));
     answer.note.client = Some(client.client().id.as_str().to_owned());

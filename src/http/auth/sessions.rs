@@ -4,7 +4,6 @@
 //! sessions and no one else's; signing out of a session that has ended already is no error.
 
 use actix_web::http::header::{AUTHORIZATION, SET_COOKIE};
-use uuid::Uuid;
 
 use super::bodies::{LogOut, SessionList, SessionView};
 use super::refresh::{Presented, presented};
@@ -88,15 +87,20 @@ async fn by_refresh_token(call: &mut Call<'_>) -> Result<Leaving, Problem> {
     Ok(Leaving { client: client.id.clone(), session, everywhere: asked.everywhere })
 }
 
-/// All of somebody's sessions, as many as are shown.
-async fn all_of(call: &Call<'_>, user: Uuid) -> Result<Vec<Session>, StoreError> {
+/// All of somebody's sessions, as many as are shown, and `own` among them.
+async fn all_of(call: &Call<'_>, own: &Session) -> Result<Vec<Session>, StoreError> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = call.http.services.sessions.list_by_user(user, after, PAGE).await?;
+        let page = call.http.services.sessions.list_by_user(own.user, after, PAGE).await?;
         all.extend(page.sessions);
         after = page.next;
         if after.is_none() || all.len() >= MOST_SHOWN {
             all.truncate(MOST_SHOWN);
+            if !all.iter().any(|session| session.id == own.id) {
+                // Behind the last that is shown: whoever looks is to find themselves.
+                all.truncate(MOST_SHOWN - 1);
+                all.push(own.clone());
+            }
             return Ok(all);
         }
     }
@@ -104,7 +108,7 @@ async fn all_of(call: &Call<'_>, user: Uuid) -> Result<Vec<Session>, StoreError>
 
 pub(super) async fn list(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let person = call.auth.person.admit(call).await?;
-    let mut all = all_of(call, person.session.user).await?;
+    let mut all = all_of(call, &person.session).await?;
     all.sort_by_key(|session| std::cmp::Reverse(session.motion.last_used_at));
     let items = all.iter().map(|session| SessionView::of(session, person.session.id)).collect();
     Ok(Answer::json(serde_json::to_vec(&SessionList { items }).unwrap_or_default()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use serde_json::Value;
 
-use super::{OAuthError, Told};
+use super::{BASIC, OAuthError, Told};
 use crate::clients::AuthenticationError;
 use crate::grants::GrantError;
 use crate::tokens::session::RefreshRefusal;
@@ -30,8 +30,10 @@ pub(in crate::http) enum Denied {
     NoRefreshToken,
     /// A refresh token that is refused. Why is for the log.
     RefreshToken(RefreshRefusal),
-    /// The client is not who it says it is.
+    /// The client is not who it says it is in the `Authorization` header.
     Client(AuthenticationError),
+    /// The client that the body names, if any, is none that is there, or needs a secret.
+    PublicClient(AuthenticationError),
     /// The client is not one that people give their passwords to.
     NotFirstParty,
     /// The client can't have what is asked for.
@@ -42,8 +44,10 @@ pub(in crate::http) enum Denied {
     Login(LoginRefused),
     /// The password must be changed first.
     MustChangePassword,
-    /// An account or a password was not taken.
+    /// Another password was not taken.
     Account(AccountError),
+    /// An account was not made.
+    Registration(AccountError),
     /// Nobody can make an account for themselves.
     RegistrationClosed,
     /// None of the person's own.
@@ -78,10 +82,12 @@ impl Denied {
                 "the refresh token is invalid, expired, or another client's: sign in again",
             )
             .because(why),
-            Self::Client(AuthenticationError::Refused(why)) => {
+            Self::Client(AuthenticationError::Refused(why)) | Self::PublicClient(AuthenticationError::Refused(why)) => {
                 told("invalid_client", StatusCode::UNAUTHORIZED, "client authentication failed").because(why)
             }
-            Self::Client(AuthenticationError::Store(error)) => Told::store(error),
+            Self::Client(AuthenticationError::Store(error)) | Self::PublicClient(AuthenticationError::Store(error)) => {
+                Told::store(error)
+            }
             Self::NotFirstParty => {
                 forbidden("not_first_party", "only a first-party client signs people in here: others have /oauth2")
             }
@@ -95,7 +101,7 @@ impl Denied {
                 "must_change_password",
                 "the password is right, and must be changed first: POST /auth/password",
             ),
-            Self::Account(error) => account(error),
+            Self::Account(error) | Self::Registration(error) => account(error),
             Self::RegistrationClosed => forbidden("registration_closed", "accounts are made by an administrator"),
             Self::NoSuchSession => {
                 told("no_such_session", StatusCode::NOT_FOUND, "there is no session of yours of that name")
@@ -103,28 +109,41 @@ impl Denied {
         }
     }
 
-    /// Whether whoever calls has not proved who they are.
-    pub(super) fn is_unauthorized(&self) -> bool {
-        self.told().status == StatusCode::UNAUTHORIZED
+    /// What would do, where whoever calls has not proved who they are: a 401 says so
+    /// ([RFC 9110 §11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)).
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        let challenge = match self {
+            Self::Client(_) => BASIC,
+            // For Basic a browser would ask the person for name and password, in words of its own, and send them.
+            _ => "Bearer realm=\"signet\"",
+        };
+        (self.told().status == StatusCode::UNAUTHORIZED).then_some(challenge)
     }
 
     pub(super) fn more(&self) -> Vec<(&'static str, Value)> {
         match self {
-            Self::Account(AccountError::Password(refused)) => {
-                let mut more = vec![("member", Value::from("new_password")), ("why", refused.to_string().into())];
-                if let NotChosen::Refused(refused) = refused {
-                    more.push(("reason", refused.reason().into()));
-                    more.push(("hints", refused.hints().into()));
-                }
-                match refused {
-                    NotChosen::NotHashed(_) | NotChosen::Failed(_) => Vec::new(),
-                    _ => more,
-                }
+            Self::Account(AccountError::Password(refused)) => not_chosen("new_password", refused),
+            Self::Registration(AccountError::Password(refused)) => not_chosen("password", refused),
+            Self::Account(AccountError::Name(error)) | Self::Registration(AccountError::Name(error)) => {
+                vec![("why", error.to_string().into())]
             }
-            Self::Account(AccountError::Name(error)) => vec![("why", error.to_string().into())],
             _ => Vec::new(),
         }
     }
+}
+
+/// Why the password that stands in `member` of the body was not taken.
+fn not_chosen(member: &'static str, refused: &NotChosen) -> Vec<(&'static str, Value)> {
+    let mut more = vec![("member", member.into()), ("why", refused.to_string().into())];
+    match refused {
+        NotChosen::NotHashed(_) | NotChosen::Failed(_) => return Vec::new(),
+        NotChosen::Refused(refused) => {
+            more.push(("reason", refused.reason().into()));
+            more.push(("hints", refused.hints().into()));
+        }
+        _ => {}
+    }
+    more
 }
 
 fn login(refused: &LoginRefused) -> Told {

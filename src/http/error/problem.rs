@@ -239,8 +239,7 @@ impl Problem {
             // "If the request lacks any authentication information, the resource server SHOULD NOT include an error
             // code": https://www.rfc-editor.org/rfc/rfc6750#section-3.1
             Self::NoToken => "Bearer realm=\"signet\"".into(),
-            // https://www.rfc-editor.org/rfc/rfc9110#section-15.5.2: a 401 says what would do.
-            Self::Denied(denied) if denied.is_unauthorized() => "Bearer realm=\"signet\"".into(),
+            Self::Denied(denied) => denied.challenge()?.into(),
             Self::SeveralTokens => "Bearer realm=\"signet\", error=\"invalid_request\"".into(),
             Self::InvalidToken(_) => "Bearer realm=\"signet\", error=\"invalid_token\"".into(),
             Self::InsufficientScope(scope) => {

@@ -1,9 +1,11 @@
 //! Sessions, where they are kept in this database.
 //!
 //! Guarantees: a session moves by one conditional statement, which compares all that was decided on with what is stored,
-//! by the database's own clock; whoever comes second decides anew on what the first has left.
+//! by the database's own clock; whoever comes second decides anew on what the first has left. A row that can't be read is
+//! left out of lists, which go on, and the log names it.
 
 use async_trait::async_trait;
+use tracing::error;
 use uuid::Uuid;
 
 use super::{Pool, SqlStore, on_pool, store_error};
@@ -103,9 +105,12 @@ struct FoundRow {
 }
 
 impl SessionRow {
+    fn id(&self) -> Option<SessionId> {
+        <[u8; SessionId::LEN]>::try_from(self.sid.as_slice()).ok().map(SessionId::from_bytes)
+    }
+
     fn session(self) -> Result<Session, StoreError> {
-        let id = <[u8; SessionId::LEN]>::try_from(self.sid.as_slice());
-        let id = id.map(SessionId::from_bytes).map_err(|_| StoreError::Corrupt {
+        let id = self.id().ok_or_else(|| StoreError::Corrupt {
             what: "a session".to_owned(),
             why: "its name is not 16 bytes".to_owned(),
         })?;
@@ -142,11 +147,13 @@ fn span_column(session: &Session) -> i64 {
     i64::try_from(session.idle.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn page(rows: Vec<SessionRow>, limit: u32) -> Result<SessionPage, StoreError> {
+/// What can be read of `rows`: whoever ends all sessions of a person is to reach the others. The next page begins behind
+/// the last of the rows, be it damaged or not.
+fn page(rows: Vec<SessionRow>, limit: u32) -> SessionPage {
     let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
-    let sessions = rows.into_iter().map(SessionRow::session).collect::<Result<Vec<_>, _>>()?;
-    let next = sessions.last().map(|last| last.id).filter(|_| full);
-    Ok(SessionPage { sessions, next })
+    let next = rows.iter().rev().find_map(SessionRow::id).filter(|_| full);
+    let readable = |row: SessionRow| row.session().inspect_err(|error| error!(%error, "left out of a list")).ok();
+    SessionPage { sessions: rows.into_iter().filter_map(readable).collect(), next }
 }
 
 impl SqlStore {
@@ -320,7 +327,7 @@ impl SessionStore for SqlStore {
                 let list = sqlx::query_as(self.statements().by_user).bind(user.as_bytes().as_slice()).bind(after);
                 list.bind(i64::from(limit)).bind(self.held()).fetch_all(pool).await.map_err(store_error)?
             });
-            page(rows, limit)
+            Ok(page(rows, limit))
         })
         .await
     }
@@ -337,7 +344,7 @@ impl SessionStore for SqlStore {
                 let list = sqlx::query_as(self.statements().by_client).bind(client.as_str()).bind(after);
                 list.bind(i64::from(limit)).bind(self.held()).fetch_all(pool).await.map_err(store_error)?
             });
-            page(rows, limit)
+            Ok(page(rows, limit))
         })
         .await
     }

@@ -11,6 +11,7 @@
 mod cost;
 pub mod hasher;
 mod imported;
+mod phrases;
 pub mod policy;
 pub mod pool;
 pub mod stored;

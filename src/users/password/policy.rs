@@ -7,6 +7,7 @@
 use unicode_normalization::char::is_public_assigned;
 
 use super::Password;
+use super::phrases::is_well_known;
 
 /// The least that may be set: with fewer characters, what is refused is a matter of luck.
 pub const SHORTEST_MIN_LENGTH: usize = 8;
@@ -123,15 +124,19 @@ impl PasswordPolicy {
         let is_personal = own_part(password.expose(), &words) < LEAST_OWN;
         let is_short = password.length() < DEFAULT_MIN_LENGTH;
         let least = if is_short { LEAST_GUESSES_OF_SHORT } else { LEAST_GUESSES };
-        if judged.guesses_log10() >= least && !is_personal {
+        let is_known = is_well_known(password.expose());
+        if judged.guesses_log10() >= least && !is_personal && !is_known {
             return Ok(());
         }
         let mut hints = Vec::new();
+        if is_known {
+            hints.push("This is a phrase that everybody knows.".to_owned());
+        }
         if let Some(feedback) = judged.feedback() {
             hints.extend(feedback.warning().map(|warning| warning.to_string()));
             hints.extend(feedback.suggestions().iter().map(ToString::to_string));
         }
-        if hints.is_empty() {
+        if hints.is_empty() || is_known {
             hints.push("Use several words that do not belong together.".to_owned());
         }
         Err(if is_personal { PasswordRefused::Personal { hints } } else { PasswordRefused::Guessable { hints } })
@@ -212,6 +217,13 @@ mod tests {
             "abcdefghijklmnopqrstuvwxyz",
             "Password123456!",
             "Summer2026Summer2026",
+            "correct horse battery staple",
+            "correcthorsebatterystaple",
+            "thequickbrownfox",
+            "iloveyousomuch1",
+            "maythe4thbewithyou",
+            "!QAZ@WSX#EDC$RFV",
+            "to be or not to be",
         ] {
             let refused = check(15, common).unwrap_err();
             assert_eq!(refused.reason(), "guessable", "{common}");

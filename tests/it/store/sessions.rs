@@ -36,6 +36,9 @@ pub trait Backends {
 
     /// The clock that holds the store's time too.
     fn clock(&self) -> &HeldClock;
+
+    /// Damages what is stored of a session.
+    async fn damage(&self, id: SessionId);
 }
 
 #[async_trait(?Send)]
@@ -46,6 +49,15 @@ impl Backends for Database {
 
     fn clock(&self) -> &HeldClock {
         &self.clock
+    }
+
+    async fn damage(&self, id: SessionId) {
+        let name = format!("{:032x}", u128::from_be_bytes(*id.as_bytes()));
+        let name = match self.backend {
+            Backend::Sqlite => format!("X'{name}'"),
+            Backend::Postgres => format!("'\\x{name}'"),
+        };
+        self.sql(&format!("UPDATE sessions SET record = substr(record, 1, 3) WHERE sid = {name}")).await;
     }
 }
 
@@ -64,6 +76,7 @@ macro_rules! on {
             an_end_and_fifty_rotations_at_once_leave_no_session,
             lists_tell_all_living_sessions_of_one_and_no_others,
             a_list_goes_on_where_its_page_ended,
+            a_damaged_session_is_left_out_of_lists_and_hides_no_other,
             a_session_is_prolonged_by_use_and_never_past_its_end,
             tokens_that_stay_are_noted_by_the_minute_and_never_move,
             whatever_is_presented_the_store_does_what_is_decided,
@@ -92,21 +105,22 @@ on!(redis_cluster, InRedis::cluster());
 /// A namespace of its own in a Redis that all tests share.
 struct InRedis {
     options: Options,
+    servers: Vec<&'static Redis>,
     clock: HeldClock,
 }
 
 impl InRedis {
     fn single() -> Self {
-        Self::with(connection::options(&Redis::shared().url()))
+        Self::with(connection::options(&Redis::shared().url()), vec![Redis::shared()])
     }
 
     fn cluster() -> Self {
-        Self::with(connection::cluster(Cluster::shared()))
+        Self::with(connection::cluster(Cluster::shared()), Cluster::shared().nodes.iter().collect())
     }
 
     /// Ten times the time of production, and more: other tests share this machine.
-    fn with(options: Options) -> Self {
-        Self { options: Options { timeout: DEADLINE, ..options }, clock: HeldClock::new() }
+    fn with(options: Options, servers: Vec<&'static Redis>) -> Self {
+        Self { options: Options { timeout: DEADLINE, ..options }, servers, clock: HeldClock::new() }
     }
 }
 
@@ -118,6 +132,13 @@ impl Backends for InRedis {
 
     fn clock(&self) -> &HeldClock {
         &self.clock
+    }
+
+    async fn damage(&self, id: SessionId) {
+        let key = format!("{}:{id}", self.options.namespace);
+        // Of a Cluster, one node has it, and the others say so.
+        let taken = self.servers.iter().filter(|server| server.ask(&["SET", &key, "junk"]) == "OK").count();
+        assert_eq!(taken, 1);
     }
 }
 
@@ -403,6 +424,33 @@ async fn a_list_goes_on_where_its_page_ended(backend: &dyn Backends) {
     }
     all.remove(6);
     assert_eq!(told, all);
+}
+
+async fn a_damaged_session_is_left_out_of_lists_and_hides_no_other(backend: &dyn Backends) {
+    let store = backend.open().await;
+    let now = backend.clock().now();
+    let mut all = Vec::new();
+    for _ in 0..9 {
+        all.push(stored(&*store, session(now)).await);
+    }
+    all.sort_by_key(|session| session.id);
+    // At the end of a page, between others, and two that are a page of their own.
+    let damaged = [0, 3, 4, 5, 8].map(|place| all[place].id);
+    for id in damaged {
+        backend.damage(id).await;
+        store.load(id).await.unwrap_err();
+    }
+    all.retain(|session| !damaged.contains(&session.id));
+    let (user, client) = (all[0].user, all[0].client.clone());
+    for limit in [1, 2, 4, 10] {
+        let read = async |after| store.list_by_user(user, after, limit).await.unwrap();
+        assert_eq!(pages(read, limit as usize).await, all, "{limit}");
+        let read = async |after| store.list_by_client(&client, after, limit).await.unwrap();
+        assert_eq!(pages(read, limit as usize).await, all, "{limit}");
+    }
+    // What can't be read can still be ended, by its name.
+    assert!(store.end(damaged[0]).await.unwrap());
+    assert_eq!(store.load(damaged[0]).await.unwrap(), None);
 }
 
 async fn a_session_is_prolonged_by_use_and_never_past_its_end(backend: &dyn Backends) {

@@ -3,6 +3,7 @@
 //!
 //! Guarantees: a session moves by one script on its own key, in one round trip, by Redis' clock. A session that is
 //! acknowledged is in both hashes; an entry in them whose session is gone is passed over, and removed by whoever meets it.
+//! A record that can't be read is left out of lists, which go on, and the log names it.
 
 mod index;
 mod scripts;
@@ -10,6 +11,7 @@ mod scripts;
 use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
 use tokio::task::JoinSet;
+use tracing::error;
 use uuid::Uuid;
 
 use self::index::{BUCKETS, Mark, bucket_of, entries, last_of, mark_of_client, of_names, of_user};
@@ -44,6 +46,8 @@ enum Found {
     Living(Box<Session>),
     Expired,
     Nothing,
+    /// What can't be read, and why.
+    Damaged(Failure),
 }
 
 #[async_trait]
@@ -70,6 +74,7 @@ impl SessionStore for RedisStore {
             match self.find(id).await? {
                 Found::Living(session) => Ok(Some(*session)),
                 Found::Expired | Found::Nothing => Ok(None),
+                Found::Damaged(failure) => Err(failure),
             }
         })
         .await
@@ -175,7 +180,10 @@ impl RedisStore {
         let answer = self.run(&LOAD, &[key], &[self.held()]).await?;
         let (now, record): (i64, Option<Vec<u8>>) = from_redis_value(answer).map_err(|_| unlike())?;
         let Some(record) = record else { return Ok(Found::Nothing) };
-        let session = read(id, &record)?;
+        let session = match read(id, &record) {
+            Ok(session) => session,
+            Err(damaged) => return Ok(Found::Damaged(damaged)),
+        };
         let expired = session.has_expired(Timestamp::from_millis(now));
         Ok(if expired { Found::Expired } else { Found::Living(Box::new(session)) })
     }
@@ -227,6 +235,8 @@ impl RedisStore {
                 match found {
                     Found::Living(session) if belongs(&session) => sessions.push(*session),
                     Found::Living(_) | Found::Expired => {}
+                    // Whoever ends all sessions of a person is to reach the others.
+                    Found::Damaged(failure) => error!(error = %failure, "left out of a list"),
                     // Best of all now, and no harm if not.
                     Found::Nothing => drop(self.leave(&key, id).await),
                 }
