@@ -101,20 +101,23 @@ async fn every_kind_of_change_is_told(database: &Database) {
     let all = vec![
         of_shop(),
         of_shop(),
+        // One that is disabled or goes ends sessions.
+        Change::Revocations,
         of_shop(),
+        Change::Revocations,
         Change::Resources,
         Change::Resources,
         Change::Resources,
         Change::Keys("signing".to_owned()),
     ];
     let told = store.changes_after(0).await.unwrap();
-    assert_eq!((told.head, told.changes.as_ref()), (7, Some(&all)));
+    assert_eq!((told.head, told.changes.as_ref()), (9, Some(&all)));
     assert_eq!(store.changes_after(5).await.unwrap().changes, Some(all[5..].to_vec()));
-    assert_eq!(store.changes_after(7).await.unwrap().changes, Some(Vec::new()));
+    assert_eq!(store.changes_after(9).await.unwrap().changes, Some(Vec::new()));
     // A topic of a newer Signet counts as followed.
-    database.sql("INSERT INTO changes (number, topic, subject, changed_at) VALUES (8, 'moons', 'io', 1)").await;
-    database.sql("UPDATE change_counter SET number = 8").await;
-    assert_eq!(store.changes_after(7).await.unwrap().changes, Some(Vec::new()));
+    database.sql("INSERT INTO changes (number, topic, subject, changed_at) VALUES (10, 'moons', 'io', 1)").await;
+    database.sql("UPDATE change_counter SET number = 10").await;
+    assert_eq!(store.changes_after(9).await.unwrap().changes, Some(Vec::new()));
 }
 
 async fn a_feed_that_was_purged_is_incomplete(database: &Database) {
