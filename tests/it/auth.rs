@@ -328,7 +328,9 @@ async fn the_current_session_is_in_the_list_however_many_there_are() {
     let front = Front::open().await;
     let own = front.login("ann").await;
     // Six hundred more of hers, with names that come before.
-    let more = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 600)                 INSERT INTO sessions SELECT unhex(printf('%032x', number)), user_id, client_id, generation, mac_key,                 rotated_at, last_used_at, ends_at, record FROM sessions, numbers";
+    let more = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 600) \
+                INSERT INTO sessions SELECT unhex(printf('%032x', number)), user_id, client_id, generation, mac_key, \
+                rotated_at, last_used_at, ends_at, record FROM sessions, numbers WHERE client_id = 'login'";
     front.installation.execute(more).await;
     let list = front.bearing(Method::GET, "/auth/sessions", text(&own["access_token"])).await;
     let items = list.body["items"].as_array().unwrap();
