@@ -91,12 +91,24 @@ impl Redis {
     ///
     /// Panics when it can't be reached.
     pub fn ask(&self, command: &[&str]) -> String {
+        self.try_ask(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    fn try_ask(&self, command: &[&str]) -> Result<String, String> {
         let mut asked = Command::new("redis-cli");
         asked.args(["-p", self.port()]).args(&self.cli).args(command).stdin(Stdio::null());
         let answer = asked.output().expect("redis-cli runs");
         let text = String::from_utf8(answer.stdout).expect("UTF-8").trim_end().to_owned();
-        assert!(answer.status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&answer.stderr));
-        text
+        if answer.status.success() {
+            Ok(text)
+        } else {
+            Err(format!("{text}{}", String::from_utf8_lossy(&answer.stderr)))
+        }
+    }
+
+    /// Whether it is a replica that has what its master has. A Sentinel that makes it one ends its connections.
+    pub fn follows(&self) -> bool {
+        self.try_ask(&["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
     }
 
     /// A command that must be answered by OK.

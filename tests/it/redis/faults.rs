@@ -170,7 +170,7 @@ async fn a_failover_by_sentinel_is_followed() {
     // The old master comes back as a replica, and then takes over again, by hand this time.
     let old = servers.servers.iter().find(|server| server.address == first).unwrap();
     old.start_again();
-    super::eventually("the old master follows", || old.ask(&["INFO", "replication"]).contains("master_link_status:up"));
+    super::eventually("the old master follows", || old.follows());
     super::eventually("the Sentinels agree to a failover", || {
         servers.sentinels[0].ask(&["SENTINEL", "FAILOVER", super::sentinel::MASTER_NAME]) == "OK"
     });

@@ -30,7 +30,7 @@ impl Watched {
             let (name, value) = setting.split_once(' ').unwrap();
             format!("sentinel {name} {MASTER_NAME} {value}")
         });
-        eventually("the replica follows", || replica.ask(&["INFO", "replication"]).contains("master_link_status:up"));
+        eventually("the replica follows", || replica.follows());
         let watch = [&["--sentinel"], more, &[&monitor, &down, &failover]].concat();
         let sentinels: Vec<_> = (0..3).map(|_| Redis::start(&watch).asked_with(cli)).collect();
         let watched = Self { servers: vec![master, replica], sentinels };
