@@ -89,13 +89,17 @@ async fn a_person_may_what_their_roles_allow_at_that_moment(backend: Backend) {
     assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
     // What was begun before stays dead: whoever may again signs in anew.
     house.set_enabled(&eve, true).await;
-    assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
+    let ended = async |tokens: &Value| {
+        // Another process did it: this one follows.
+        eventually(async || (house.get(tokens, CLIENTS).await.status == StatusCode::UNAUTHORIZED).then_some(())).await;
+    };
+    ended(&tokens).await;
     let tokens = house.login("eve", &audience).await;
     assert_eq!(house.get(&tokens, CLIENTS).await.status, StatusCode::OK);
     house.api.world.set_enabled("login", false).await;
     assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
     house.api.world.set_enabled("login", true).await;
-    assert_problem(&house.get(&tokens, CLIENTS).await, 401, "invalid_token");
+    ended(&tokens).await;
     let signs_in = async || {
         let answer = house.try_login("eve", &audience).await;
         (answer.status == StatusCode::OK).then_some(answer.body)
