@@ -106,6 +106,16 @@ impl Redis {
         }
     }
 
+    /// Whether its one replica has said that it has all. `WAIT` would not do: it is about writes of its own connection.
+    pub fn is_followed(&self) -> bool {
+        let info = self.ask(&["INFO", "replication"]);
+        let line =
+            |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+        let replica = line("slave0:");
+        let has = replica.split(',').find_map(|field| field.strip_prefix("offset="));
+        has == Some(line("master_repl_offset:").as_str()) && replica.contains("state=online")
+    }
+
     /// Whether it is a replica that has what its master has. A Sentinel that makes it one ends its connections.
     pub fn follows(&self) -> bool {
         self.try_ask(&["INFO", "replication"]).is_ok_and(|info| info.contains("master_link_status:up"))
