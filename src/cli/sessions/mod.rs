@@ -39,6 +39,7 @@ Examples:
   signet sessions show mZ0n9dEXAMPLEq2b7Xc1Aw --url http://127.0.0.1:8081")]
     Show {
         /// Its name: the `sid` of its tokens.
+        #[arg(allow_hyphen_values = true)]
         sid: String,
         #[command(flatten)]
         through: Through,
@@ -52,6 +53,7 @@ Examples:
 A running server follows within 2 s. Access tokens that were given out live on at other services until they expire.")]
     End {
         /// Its name: the `sid` of its tokens.
+        #[arg(allow_hyphen_values = true)]
         sid: String,
         /// Do not ask.
         #[arg(long)]

@@ -162,6 +162,8 @@ fn sessions_are_listed_shown_and_ended_alike_by_either_way() {
     for run in [&there as &dyn Fn(&[&str]) -> super::home::Ran, &|arguments: &[&str]| home.run(arguments)] {
         run(&["sessions", "list", "--user", "nobody"]).refused(1, &["there is no account `nobody`"]);
         run(&["sessions", "show", "x"]).refused(1, &["there is no session `x`"]);
+        // Names are base64url: one may begin like an option.
+        run(&["sessions", "show", "-3AAAAAAAAAAAAAAAAAAAA"]).refused(1, &["there is no session `-3A"]);
         run(&["sessions", "end", &sid(0)]).refused(1, &["say --yes"]);
         run(&["sessions", "end-all", "--client", "login"]).refused(1, &["say --yes"]);
         assert_eq!(run(&["sessions", "list"]).code, 2);
