@@ -21,9 +21,11 @@ const JSON: &str = "application/json";
 /// What differs from the settings that Signet has when nothing is set. Without a grace window each refresh of a current
 /// token rotates it, so that one session is enough for each caller; the limits on failures would slow down what is
 /// measured; registration is how accounts are made here.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("SIGNET__SESSIONS__GRACE", "0s"),
     ("SIGNET__AUTH__REGISTRATION", "true"),
+    ("SIGNET__AUTH__REGISTRATIONS_PER_ADDRESS", "100000"),
+    ("SIGNET__AUTH__REGISTRATIONS_AN_HOUR", "100000"),
     ("SIGNET__PASSWORDS__FAILURES_PER_ADDRESS", "100000"),
     ("SIGNET__PASSWORDS__FAILURES_A_MINUTE", "60000"),
 ];
@@ -76,9 +78,8 @@ impl People {
         let signet = Signet::prepare(program, folder, core, &[&own, settings].concat())?;
         let cli = Cli { contender: &signet.contender };
         let access = format!("{ES256_RESOURCE}=read write");
-        let of_people = ["--first-party", "--grant", "refresh_token", "--access", &access];
-        cli.run(&[&["clients", "create", "--id", "login", "--auth-method", "none"], &of_people[..]].concat())?;
-        let secret = cli.client(&of_people)?;
+        cli.run(&["clients", "update", "login", "--add-access", &access])?;
+        let secret = cli.client(&["--first-party", "--grant", "refresh_token", "--access", &access])?;
         let (server, _) = signet.contender.start(core)?;
         let mut random = [0; 15];
         rand::fill(&mut random)?;
