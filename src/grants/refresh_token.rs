@@ -4,7 +4,8 @@
 //! Guarantees: a scope may be narrowed for one answer, and that narrows nothing else; never a scope beyond what the
 //! session was given, the client may get now, the resource offers now and, of the admin API, the person's roles allow now;
 //! a request that asks for too much does not use the refresh token up, and neither does one that comes while no token can
-//! be signed, or while it can't be told what its resource asks for of the person.
+//! be signed, or while it can't be told what its resource asks for of the person; where a refusal is found only after the
+//! session has moved, the move is taken back.
 
 use std::sync::Arc;
 
@@ -159,8 +160,9 @@ fn allowed(
     if asked.as_ref().is_some_and(|asked| asked.first_outside(granted).is_some()) {
         return Err(GrantError::InvalidGrant(RefreshRefusal::Decided(Decision::Foreign)));
     }
-    let own = client.access.get(&resource.id).cloned().unwrap_or_default();
-    let mut given = asked.as_ref().unwrap_or(granted).meet(&own).meet(&resource.scopes);
+    let nothing = ScopeSet::default();
+    let own = client.access.get(&resource.id).unwrap_or(&nothing);
+    let mut given = asked.as_ref().unwrap_or(granted).meet(own).meet(&resource.scopes);
     if resource.id.is_admin() {
         given = given.meet(&profile.map(|profile| profile.roles.admin_scopes()).unwrap_or_default());
     }
