@@ -6,12 +6,14 @@ use std::time::Duration;
 use signet_verify::Algorithm::{self, Ed25519, Es256, Rs256};
 
 use super::fixtures::{candidate, key};
+use super::kind::{KeySpec, Kid, RsaBits};
 use super::plan::{generated_by, plan};
 use super::rotation::{
     Action, Broken, KeyAct, Policy, Step, SweepRefused, activate, compromise, invariant, may_fail_until, retire,
     rotate, sweep,
 };
-use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, RsaBits, TransitionRefused};
+use super::states::{Key, KeyState, TransitionRefused};
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);

@@ -11,9 +11,11 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use signet_verify::{Algorithm, PublicJwk, PublicKey};
 
 use super::history::History;
+use super::kind::{Kid, Origin, Purpose};
 use super::plan::Candidate;
-use super::states::{Key, KeyState, KeyTable, Kid, Origin, Purpose};
+use super::states::{Key, KeyState};
 use super::store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
+use super::table::KeyTable;
 use crate::audit::{By, Entry};
 use crate::ports::{Clock, StoreError, Timestamp};
 use crate::secret::Sealed;

@@ -14,8 +14,8 @@ use rsa::pkcs1;
 use rsa::pkcs8::{ObjectIdentifier, PrivateKeyInfo, SecretDocument};
 use signet_verify::Algorithm;
 
+use super::kind::Origin;
 use super::material::NewKey;
-use super::states::Origin;
 use crate::secret::SecretBytes;
 
 /// [RFC 8017 appendix A.1](https://www.rfc-editor.org/rfc/rfc8017#appendix-A.1), `rsaEncryption`.

@@ -13,14 +13,16 @@ use signet_verify::Algorithm;
 use tokio::sync::Mutex;
 
 use super::import::{ImportRefused, import_pem};
+use super::kind::{KeySpec, Purpose};
 use super::material::{KeyError, NewKey, binding, generate};
 use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::ring::{KeyRing, Ring, open_signer};
 use super::rotation::{self, Action, KeyAct, Policy, Step, SweepRefused, may_fail_until};
 use super::signer::Ed25519Name;
 use super::skew::ClockSkew;
-use super::states::{Key, KeySpec, KeyTable, Purpose};
+use super::states::Key;
 use super::store::{Commit, KeyStore, StoredKeys};
+use super::table::KeyTable;
 use super::timeline::{Foreseen, Timeline, foresee, timeline};
 use super::wish::{self, Wish};
 use crate::audit::By;

@@ -7,11 +7,12 @@ use signet_verify::Algorithm::{self, Es256};
 use super::fixtures::by;
 use super::keeper::{Done, KeeperError};
 use super::keeper_tests::{DAY, MINUTE, ROTATE, START, Setting};
+use super::kind::{KeySpec, Kid};
 use super::material::KeyError;
 use super::pem_fixtures as pem;
 use super::plan::PlanRefused;
 use super::rotation::{KeyAct, SweepRefused};
-use super::states::{KeySpec, KeyTable, Kid};
+use super::table::KeyTable;
 use super::timeline::Foreseen;
 use crate::audit::{Act, Entry};
 

@@ -13,8 +13,8 @@ use rsa::rand_core::{CryptoRng, Error as RngError, RngCore, impls};
 use signet_verify::{Algorithm, PublicJwk, PublicKey};
 use zeroize::Zeroizing;
 
+use super::kind::{KeySpec, Kid, Origin, Purpose};
 use super::plan::Candidate;
-use super::states::{KeySpec, Kid, Origin, Purpose};
 use crate::ports::Entropy;
 use crate::secret::{Binding, MasterKey, SecretBytes, SecretError};
 

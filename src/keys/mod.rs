@@ -1,6 +1,8 @@
 //! Which key signs: the life of signing keys, their rotation, and the ring that signs and publishes.
 //!
+//! - [`kind`]: what a key is, and how it is called
 //! - [`states`] and [`history`]: what a key can be and has been, and the steps between
+//! - [`table`]: all keys of a purpose at a moment
 //! - [`rotation`] and [`mod@plan`]: the pure sweep and the acts by hand, and the change that comes of them
 //! - [`mod@timeline`]: what keys went through, and what they will go through of themselves
 //! - [`material`] and [`import`]: private keys, made here or read from PEM
@@ -16,6 +18,7 @@
 pub mod history;
 pub mod import;
 pub mod keeper;
+pub mod kind;
 pub mod material;
 pub mod plan;
 pub mod ring;
@@ -25,12 +28,14 @@ pub mod signer;
 mod skew;
 pub mod states;
 pub mod store;
+pub mod table;
 pub mod timeline;
 mod wish;
 
 pub use history::{History, PastState, StateName};
 pub use import::{ImportRefused, import_pem};
 pub use keeper::{Done, DryRun, KeeperError, KeeperSettings, KeyKeeper, Survey};
+pub use kind::{KeySpec, Kid, Origin, Purpose, RsaBits};
 pub use material::{KeyError, NewKey, generate};
 pub use plan::{Candidate, PlanRefused, plan};
 pub use ring::{Jwks, KeyRing, NotSigning, Ring, SHORTEST_MAX_AGE, stale_while_revalidate};
@@ -41,8 +46,9 @@ pub use rotation::{
 pub use schedule::next_rotation;
 pub use signer::{Ed25519Name, SigningError, SigningKey};
 pub use skew::ClockSkew;
-pub use states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits, TransitionRefused};
+pub use states::{Key, KeyState, TransitionRefused};
 pub use store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
+pub use table::KeyTable;
 pub use timeline::{Foreseen, KeyTimeline, Milestone, Timeline, Transition, foresee, timeline};
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 use signet_verify::{Algorithm, PublicJwk};
 
 use super::history::History;
+use super::kind::{KeySpec, Kid, Origin, Purpose};
 use super::rotation::{self, Action, Broken, Policy, Step};
-use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, TransitionRefused};
+use super::states::{Key, KeyState, TransitionRefused};
 use super::store::KeyChange;
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 use crate::secret::Sealed;
 

@@ -16,8 +16,9 @@ use signet_verify::{Algorithm, PublicJwk, base64url};
 use super::material::KeyError;
 use super::rotation::{self, Policy};
 use super::signer::{Ed25519Name, SigningKey, check_public};
-use super::states::{Key, KeyState, KeyTable};
+use super::states::{Key, KeyState};
 use super::store::StoredKeys;
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 use crate::secret::{MasterKeys, sha256};
 

@@ -9,13 +9,15 @@ use signet_verify::{Algorithm, PRIVATE_MEMBERS, PublicJwk, PublicKey, VerifyingK
 
 use super::fixtures;
 use super::import::import_pem;
+use super::kind::{KeySpec, Kid, Origin, Purpose, RsaBits};
 use super::material::{KeyError, NewKey, generate};
 use super::pem_fixtures as pem;
 use super::ring::{KeyRing, NotSigning, Ring};
 use super::rotation::Policy;
 use super::signer::{Ed25519Name, SigningKey};
-use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, Purpose, RsaBits};
+use super::states::{Key, KeyState};
 use super::store::StoredKeys;
+use super::table::KeyTable;
 use crate::ports::{SystemEntropy, Timestamp};
 use crate::secret::{MasterKey, MasterKeys, SecretBytes, SecretError};
 

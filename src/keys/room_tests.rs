@@ -6,11 +6,13 @@ use std::time::Duration;
 use signet_verify::{Algorithm, MAX_KEYS};
 
 use super::fixtures::candidate;
+use super::kind::{KeySpec, Kid, RsaBits};
 use super::plan::{generated_by, plan};
 use super::rotation::{
     Action, KeyAct, MOST_BY_HAND, MOST_STEADY, Policy, Step, SweepRefused, add, next_due, steady, sweep,
 };
-use super::states::{KeySpec, KeyState, KeyTable, Kid, RsaBits};
+use super::states::KeyState;
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);

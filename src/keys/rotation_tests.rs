@@ -6,10 +6,12 @@ use std::time::Duration;
 use signet_verify::Algorithm::{self, Ed25519, Es256, Rs256};
 
 use super::fixtures::{candidate, key};
+use super::kind::{KeySpec, Kid, Origin, RsaBits};
 use super::plan::{PlanRefused, generated_by, plan};
 use super::rotation::{Action, Broken, Policy, Step, SweepRefused, add, invariant, next_due, rotate_now, sweep};
-use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, Origin, RsaBits};
+use super::states::{Key, KeyState};
 use super::store::KeyChange;
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);

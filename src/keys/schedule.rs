@@ -3,7 +3,7 @@
 use signet_verify::Algorithm;
 
 use super::rotation::Policy;
-use super::states::KeyTable;
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 
 /// When another key takes over for `algorithm` by itself: once the active key has signed for long enough and its

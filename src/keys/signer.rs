@@ -13,8 +13,9 @@ use jsonwebtoken::crypto::JwtSigner;
 use jsonwebtoken::signature::{Error as SignatureError, Signer};
 use signet_verify::{Algorithm, base64url};
 
+use super::kind::Kid;
 use super::material::{KeyError, KeyPair, binding};
-use super::states::{Key, Kid};
+use super::states::Key;
 use crate::secret::{MasterKeys, Sealed};
 
 /// What Ed25519 is called in token headers and in the JWKS.

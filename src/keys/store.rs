@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::states::{Key, KeyTable, Kid, Purpose};
+use super::kind::{Kid, Purpose};
+use super::states::Key;
+use super::table::KeyTable;
 use crate::audit::Entry;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::Sealed;

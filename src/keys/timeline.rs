@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use signet_verify::{Algorithm, PublicJwk, PublicKey};
 
 use super::history::StateName;
+use super::kind::{Kid, Origin};
 use super::plan::{Candidate, PlanRefused, generated_by, plan};
 use super::rotation::{Action, Policy, Step, counts_no_more, may_fail_until, next_due, sweep};
-use super::states::{Key, KeyState, KeyTable, Kid, Origin};
+use super::states::{Key, KeyState};
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 use crate::secret::Sealed;
 

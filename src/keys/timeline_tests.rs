@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use signet_verify::Algorithm::{self, Ed25519, Es256};
 
 use super::fixtures::candidate;
+use super::kind::{KeySpec, Kid};
 use super::plan::{generated_by, plan};
 use super::rotation::{Action, KeyAct, MOST_STEADY, Policy, steady, sweep};
 use super::schedule::next_rotation;
-use super::states::{KeySpec, KeyTable, Kid};
+use super::table::KeyTable;
 use super::timeline::Milestone::{Active, Compromised, Published, Retired, Retiring, Usable};
 use super::timeline::{Milestone, Transition, foresee, timeline};
 use crate::ports::Timestamp;
@@ -155,7 +156,7 @@ fn a_clock_that_ran_backwards_and_a_policy_of_nothing_foretell_nothing_wrong() {
 
 #[test]
 fn looking_ahead_has_an_end_however_often_keys_rotate() {
-    let specs: Vec<_> = Algorithm::ALL.map(|algorithm| KeySpec::new(algorithm, super::states::RsaBits::B2048)).into();
+    let specs: Vec<_> = Algorithm::ALL.map(|algorithm| KeySpec::new(algorithm, super::kind::RsaBits::B2048)).into();
     let busy = Policy { specs, rotate_every: SECOND, propagation: SECOND, longest_lifetime: DAY, ..policy() };
     let story = Story::begin(busy);
     let timeline = timeline(&story.table, &story.policy, START);

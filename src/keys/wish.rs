@@ -5,10 +5,12 @@
 use serde_json::{Value, json};
 use signet_verify::Algorithm;
 
+use super::kind::{Kid, Origin};
 use super::material::NewKey;
 use super::rotation::{self, Action, KeyAct, Policy, Step, SweepRefused};
-use super::states::{Key, KeyTable, Kid, Origin};
+use super::states::Key;
 use super::store::KeyChange;
+use super::table::KeyTable;
 use crate::audit::{Act, By, Entry};
 use crate::ports::Timestamp;
 

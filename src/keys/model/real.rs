@@ -10,7 +10,8 @@ use super::super::fixtures;
 use super::super::plan::{Candidate, generated_by, plan};
 use super::super::ring::KeyRing;
 use super::super::rotation::{Policy, SweepRefused, compromise, invariant, may_fail_until, retire, rotate_now, sweep};
-use super::super::states::{Key, KeyTable};
+use super::super::states::Key;
+use super::super::table::KeyTable;
 use super::state::{Life, Row, Tick, Wish, moment};
 
 const ALGORITHM: Algorithm = Algorithm::Es256;

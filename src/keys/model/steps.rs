@@ -88,7 +88,7 @@ fn seconds(tick: Tick) -> Duration {
 impl Model {
     pub(super) fn new(bounds: Bounds, fault: Fault) -> Self {
         let policy = Policy {
-            specs: vec![super::super::states::KeySpec::Es256],
+            specs: vec![super::super::kind::KeySpec::Es256],
             rotate_every: seconds(bounds.rotate_every),
             propagation: seconds(bounds.propagation),
             lease: seconds(bounds.lease),

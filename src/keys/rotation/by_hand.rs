@@ -9,7 +9,9 @@ use signet_verify::Algorithm;
 use super::room::bounded;
 use super::steps::{Action, Policy, Step, SweepRefused};
 use super::sweep::{check, kept_ready, promote, refill, retirement, sweep};
-use crate::keys::states::{Key, KeySpec, KeyState, KeyTable, Kid, TransitionRefused};
+use crate::keys::kind::{KeySpec, Kid};
+use crate::keys::states::{Key, KeyState, TransitionRefused};
+use crate::keys::table::KeyTable;
 use crate::ports::Timestamp;
 
 /// What an operator asks for about keys that are there.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use signet_verify::Algorithm;
 
 use super::steps::{Action, Step, SweepRefused};
-use crate::keys::states::{KeyTable, Kid};
+use crate::keys::kind::Kid;
+use crate::keys::table::KeyTable;
 
 /// How many keys acts by hand leave published at most. A compromise is not held to it: it takes one out.
 pub const MOST_BY_HAND: usize = 48;

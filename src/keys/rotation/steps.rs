@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use signet_verify::Algorithm;
 
-use crate::keys::states::{Key, KeySpec, Kid, TransitionRefused};
+use crate::keys::kind::{KeySpec, Kid};
+use crate::keys::states::{Key, TransitionRefused};
 use crate::ports::Timestamp;
 
 /// How keys are kept.

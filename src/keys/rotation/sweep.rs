@@ -7,7 +7,9 @@ use signet_verify::Algorithm;
 
 use super::room::{MOST_BEFORE_TAKEOVER, published_after};
 use super::steps::{Action, Broken, Policy, Step, SweepRefused};
-use crate::keys::states::{Key, KeySpec, KeyState, KeyTable};
+use crate::keys::kind::KeySpec;
+use crate::keys::states::{Key, KeyState};
+use crate::keys::table::KeyTable;
 use crate::ports::Timestamp;
 
 /// What every table must show before it is committed: each algorithm that is kept ready has one active key and one

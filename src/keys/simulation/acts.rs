@@ -6,8 +6,10 @@ use proptest::test_runner::TestCaseError;
 use signet_verify::Algorithm;
 
 use super::{World, count};
+use crate::keys::kind::Kid;
 use crate::keys::rotation::{Action, KeyAct, MOST_BY_HAND, SweepRefused, may_fail_until};
-use crate::keys::states::{Key, KeyState, KeyTable, Kid};
+use crate::keys::states::{Key, KeyState};
+use crate::keys::table::KeyTable;
 use crate::keys::timeline::{Foreseen, Timeline, foresee, timeline};
 use crate::ports::Timestamp;
 

@@ -2,7 +2,6 @@
 //! that change, operators who act by hand. Whatever happens, the promises of the key module hold.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,77 +11,25 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use signet_verify::Algorithm;
 
 use self::acts::Hand;
+use self::counts::{Counts, count, report};
+use self::events::{Event, event, policies};
+use self::promises::{check_promise, check_step};
 use super::fixtures::candidate;
+use super::kind::{KeySpec, Kid, RsaBits};
 use super::plan::{generated_by, plan};
 use super::rotation::{Action, KeyAct, Policy, SweepRefused, invariant, next_due, rotate_now, sweep};
-use super::states::{Key, KeySpec, KeyState, KeyTable, Kid, RsaBits};
+use super::states::{Key, KeyState};
+use super::table::KeyTable;
 use crate::ports::Timestamp;
 
 mod acts;
+mod counts;
+mod events;
+mod promises;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const MILLI: Duration = Duration::from_millis(1);
 const REPLICAS: usize = 3;
-
-#[derive(Debug, Clone)]
-enum Event {
-    /// Time passes.
-    Pass(Duration),
-    /// Time passes until something is due.
-    PassToDue,
-    /// A replica sweeps.
-    Sweep(usize),
-    /// Two replicas plan from the same snapshot; one of them comes second.
-    Race(usize, usize),
-    /// A replica takes up the table.
-    Poll(usize),
-    /// A replica signs a token of the longest lifetime, if it may.
-    Mint(usize, Index),
-    /// A replica hears of nothing from a rotation on, and signs at the last moment of its lease.
-    LastToken(usize, Index),
-    /// The configuration changes: which algorithms, how often, how long tokens may live.
-    Configure(u8, Duration, Duration),
-    /// A replica starts anew and takes up the configuration.
-    Restart(usize),
-    /// A replica sees the store's clock set back.
-    Backwards(Duration),
-    /// The key that a replica signs with leaks: it is compromised while another replica has not heard, and both go on.
-    Leak(usize, usize, Index),
-    /// An operator acts, right after a sweep or when nobody has swept for long.
-    Act(Hand, bool),
-}
-
-fn seconds(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
-    range.prop_map(Duration::from_secs)
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let replica = || 0..REPLICAS;
-    let pass = prop_oneof![
-        4 => (0_u64..90_000).prop_map(Duration::from_millis),
-        4 => seconds(60..3_600),
-        1 => seconds(3_600..40 * 86_400),
-    ];
-    let every = prop_oneof![seconds(1..60), seconds(600..7_200), seconds(86_400..30 * 86_400)];
-    let mint = (replica(), any::<Index>()).prop_map(|(at, index)| Event::Mint(at, index));
-    let act = (acts::hand(), any::<bool>()).prop_map(|(hand, swept)| Event::Act(hand, swept));
-    let configure =
-        (1_u8..32, every, seconds(30..7_200)).prop_map(|(kept, every, longest)| Event::Configure(kept, every, longest));
-    prop_oneof![
-        6 => pass.prop_map(Event::Pass),
-        3 => Just(Event::PassToDue),
-        6 => replica().prop_map(Event::Sweep),
-        2 => (replica(), replica()).prop_map(|(one, other)| Event::Race(one, other)),
-        4 => replica().prop_map(Event::Poll),
-        8 => mint,
-        1 => (replica(), any::<Index>()).prop_map(|(at, index)| Event::LastToken(at, index)),
-        1 => configure,
-        1 => replica().prop_map(Event::Restart),
-        1 => seconds(1..100_000).prop_map(Event::Backwards),
-        4 => act,
-        1 => (replica(), replica(), any::<Index>()).prop_map(|(at, other, index)| Event::Leak(at, other, index)),
-    ]
-}
 
 /// What a replica holds.
 #[derive(Clone)]
@@ -97,28 +44,6 @@ struct Replica {
 struct Token {
     kid: Kid,
     expires: Timestamp,
-}
-
-/// How often each thing happened, over all cases.
-#[derive(Default)]
-struct Counts {
-    events: Cell<u64>,
-    changes: Cell<u64>,
-    raced: Cell<u64>,
-    tokens: Cell<u64>,
-    lagging: Cell<u64>,
-    acted: Cell<u64>,
-    refused: Cell<u64>,
-    repeated: Cell<u64>,
-    unpropagated: Cell<u64>,
-    within_windows: Cell<u64>,
-    compromised: Cell<u64>,
-    lost_tokens: Cell<u64>,
-    backwards: Cell<u64>,
-}
-
-fn count(cell: &Cell<u64>) {
-    cell.set(cell.get() + 1);
 }
 
 struct World<'a> {
@@ -351,81 +276,6 @@ impl<'a> World<'a> {
     }
 }
 
-/// Nothing goes backwards: no key is lost, no state returns, no lifetime or retirement shrinks.
-fn check_step(before: &KeyTable, after: &KeyTable) -> Result<(), TestCaseError> {
-    let rank = |state: KeyState| match state {
-        KeyState::Pending { .. } => 0,
-        KeyState::Active { .. } => 1,
-        KeyState::Retiring { .. } => 2,
-        KeyState::Retired { .. } => 3,
-        KeyState::Compromised { .. } => 4,
-    };
-    for was in &before.keys {
-        let is = after.find(&was.kid).unwrap();
-        prop_assert!(rank(is.state) >= rank(was.state));
-        prop_assert!(is.longest_lifetime >= was.longest_lifetime);
-        if let (KeyState::Retiring { until: had, .. }, KeyState::Retiring { until, .. }) = (was.state, is.state) {
-            prop_assert!(until >= had);
-        }
-    }
-    let names: BTreeSet<_> = after.keys.iter().map(|key| &key.kid).collect();
-    prop_assert_eq!(names.len(), after.keys.len());
-    Ok(())
-}
-
-/// Every algorithm in use has one active key and one published successor; said here in other words than
-/// [`invariant`]'s.
-fn check_promise(
-    before: &KeyTable,
-    after: &KeyTable,
-    policy: &Policy,
-    now: Timestamp,
-    swept: bool,
-) -> Result<(), TestCaseError> {
-    let mut active = BTreeMap::<Algorithm, usize>::new();
-    for key in &after.keys {
-        let signs = matches!(key.state, KeyState::Active { .. });
-        *active.entry(key.algorithm).or_default() += usize::from(signs);
-    }
-    for algorithm in Algorithm::ALL {
-        let active = active.get(&algorithm).copied().unwrap_or(0);
-        let kept = policy.spec(algorithm).is_some();
-        let was_in_use = before.active(algorithm).is_some();
-        if !kept {
-            prop_assert!(active == 0 || !swept, "{} signs though it is not kept", algorithm);
-            continue;
-        }
-        let first = before.keys.is_empty();
-        let is_left = |kid: &Kid| after.find(kid).is_some_and(|key| key.state.is_published());
-        let usable = before.pending(algorithm).iter().any(|(key, from)| *from <= now && is_left(&key.kid));
-        let expected = usize::from(was_in_use || first || usable);
-        // An operator may also let a key sign for an algorithm that is not in use yet.
-        prop_assert!(active == expected || !swept && active > expected, "{}: {}", algorithm, active);
-        if active == 1 {
-            prop_assert!(!after.pending(algorithm).is_empty(), "{} has no successor", algorithm);
-        }
-    }
-    Ok(())
-}
-
-fn policies() -> impl Strategy<Value = Policy> {
-    let waits = (seconds(60..1_800), seconds(10..900), seconds(1..60));
-    (1_u8..32, waits, seconds(30..7_200)).prop_map(|(kept, waits, longest_lifetime)| {
-        let (propagation, lease, skew) = waits;
-        let spec = |algorithm| KeySpec::new(algorithm, RsaBits::B2048);
-        let is_kept = |(bit, _): &(usize, Algorithm)| kept >> bit & 1 == 1;
-        let kept = Algorithm::ALL.into_iter().enumerate().filter(is_kept);
-        Policy {
-            specs: kept.map(|(_, algorithm)| spec(algorithm)).collect(),
-            rotate_every: Duration::from_secs(86_400),
-            propagation,
-            lease,
-            skew,
-            longest_lifetime,
-        }
-    })
-}
-
 #[test]
 fn the_promises_hold_over_random_schedules_and_clocks() {
     let config = Config { cases: 300, max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
@@ -444,29 +294,4 @@ fn the_promises_hold_over_random_schedules_and_clocks() {
         panic!("{failure}");
     }
     report(&counts);
-}
-
-fn report(counts: &Counts) {
-    let Counts { events, changes, raced, tokens, lagging, acted, refused, repeated, unpropagated, .. } = counts;
-    let Counts { within_windows, compromised, lost_tokens, backwards, .. } = counts;
-    let named = [
-        ("events", events),
-        ("changes", changes),
-        ("raced", raced),
-        ("tokens", tokens),
-        ("tokens by replicas that lagged", lagging),
-        ("acts by hand", acted),
-        ("acts refused", refused),
-        ("acts asked for again", repeated),
-        ("acts that let a key sign before it propagated", unpropagated),
-        ("tokens within a stated window", within_windows),
-        ("keys compromised", compromised),
-        ("tokens lost to a compromise", lost_tokens),
-        ("clocks set back", backwards),
-    ];
-    let counted: Vec<String> = named.iter().map(|(name, seen)| format!("{} {name}", seen.get())).collect();
-    println!("300 schedules: {}", counted.join(", "));
-    for (name, seen) in named {
-        assert!(seen.get() > 20, "the schedules hardly try this: {name}");
-    }
 }
