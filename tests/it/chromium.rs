@@ -1,13 +1,9 @@
 //! A headless Chromium for the tests, driven by WebDriver (<https://www.w3.org/TR/webdriver2/>): JSON over HTTP.
 //!
-//! Guarantees: it runs in a temporary folder with an empty profile, and is gone, folder and all, however this process ends:
-//! `scripts/chromium` keeps it only as long as this process holds its input open. A missing Chromium is a failure that
-//! says how to install it, never a test passed over.
+//! Guarantees: it runs in a temporary folder with an empty profile, and is gone, folder and all, however this process ends
+//! ([`keeper`](crate::keeper)).
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::home::is_root;
+use crate::keeper::Keeper;
 
 /// What an element is called in answers: <https://www.w3.org/TR/webdriver2/#elements>.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -25,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// chromedriver; dropping it ends it and its browsers.
 #[derive(Debug)]
 pub struct Driver {
-    keeper: Child,
+    _keeper: Keeper,
     url: String,
     pub folder: PathBuf,
 }
@@ -33,35 +30,8 @@ pub struct Driver {
 impl Driver {
     /// Panics with the reason when there is no Chromium or it does not start.
     pub fn start() -> Self {
-        let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/chromium"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Out of reach of a Ctrl-C that ends this process: the keeper must outlive it by a moment.
-            .process_group(0)
-            .spawn()
-            .expect("scripts/chromium runs");
-        let mut said = BufReader::new(keeper.stdout.take().unwrap());
-        let mut line = || {
-            let mut line = String::new();
-            said.read_line(&mut line).unwrap();
-            line.trim_end().to_owned()
-        };
-        let (url, folder) = (line(), line());
-        if folder.is_empty() {
-            let mut why = String::new();
-            keeper.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            panic!("no Chromium for the tests: {why}");
-        }
-        Self { keeper, url, folder: folder.into() }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // The end of its input tells the keeper to end it all; its own end says that this is done.
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        let (keeper, [url, folder]) = Keeper::start("chromium", &[]);
+        Self { _keeper: keeper, url, folder: folder.into() }
     }
 }
 
@@ -218,9 +188,7 @@ async fn command(http: &reqwest::Client, method: Method, url: &str, body: &Value
 
 mod tests {
     use super::*;
-    use crate::world::eventually;
-
-    const HOLD: &str = "SIGNET_TEST_HOLD_CHROMIUM";
+    use crate::keeper::{eventually, held_by_another, hold, is_holder};
 
     /// The processes that have the folder in what they were started with.
     fn of(folder: &str) -> Vec<String> {
@@ -241,37 +209,20 @@ mod tests {
     #[actix_web::test]
     #[ignore = "the process that the next test kills"]
     async fn hold_a_browser() {
-        if let Some(file) = std::env::var_os(HOLD) {
+        if is_holder() {
             let browser = Browser::open().await;
-            std::fs::write(file, format!("{}\n", browser.driver().folder.display())).unwrap();
-            std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+            hold(&[browser.driver().folder.to_str().unwrap()]);
         }
     }
 
-    #[actix_web::test]
-    async fn a_killed_process_leaves_no_browser_behind() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut holder = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "chromium::tests::hold_a_browser"])
-            .env(HOLD, file.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = std::time::Instant::now();
-        let folder = loop {
-            let said = std::fs::read_to_string(file.path()).unwrap();
-            if let Some(folder) = said.strip_suffix('\n') {
-                break folder.to_owned();
-            }
-            assert!(began.elapsed() < 2 * PATIENCE && holder.try_wait().unwrap().is_none(), "it has no browser");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
+    #[test]
+    fn a_killed_process_leaves_no_browser_behind() {
+        let holder = held_by_another("chromium::tests::hold_a_browser");
+        let folder = holder.said[0].clone();
         let running = of(&folder).len();
         assert!(running > 2, "a driver, a browser and what that needs: {running}");
-        holder.kill().unwrap();
-        holder.wait().unwrap();
-        eventually(async || (of(&folder).is_empty() && !PathBuf::from(&folder).exists()).then_some(())).await;
+        holder.kill();
+        eventually("the browser is gone", || of(&folder).is_empty() && !PathBuf::from(&folder).exists());
         println!("{running} processes of a browser were gone after the test that held it was killed");
     }
 }

@@ -19,6 +19,8 @@ mod examples;
 mod faults;
 mod hostile;
 mod house;
+mod keeper;
+mod lateness;
 mod lifecycle;
 mod matrices;
 mod metrics;

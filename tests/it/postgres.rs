@@ -1,22 +1,21 @@
 //! A Postgres for the tests: one throwaway cluster for the whole test binary, a fresh database for each test.
 //!
 //! Guarantees: the cluster runs on a free loopback port in a temporary folder, and is gone, folder and all, however
-//! this process ends: `scripts/postgres` keeps it only as long as this process holds its input open. A missing
-//! Postgres is a failure that says how to install it, never a test passed over.
+//! this process ends ([`keeper`](crate::keeper)).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+
+use crate::keeper::Keeper;
 
 /// A running cluster; dropping it stops it.
 #[derive(Debug)]
 pub struct Postgres {
-    keeper: Mutex<(Child, BufReader<ChildStdout>)>,
+    keeper: Keeper,
     /// URL of the cluster up to the database's name, with the `/`.
     base: String,
     programs: PathBuf,
@@ -34,47 +33,19 @@ impl Postgres {
     ///
     /// Panics with the reason when there is no Postgres or it does not start.
     pub fn start() -> Self {
-        let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Out of reach of a Ctrl-C that ends this process: the keeper must outlive it by a moment.
-            .process_group(0)
-            .spawn()
-            .expect("scripts/postgres runs");
-        let mut said = BufReader::new(keeper.stdout.take().unwrap());
-        let mut line = || {
-            let mut line = String::new();
-            said.read_line(&mut line).unwrap();
-            line.trim_end().to_owned()
-        };
-        let (url, programs) = (line(), line());
-        let Some(base) = url.strip_suffix("postgres").filter(|_| !programs.is_empty()) else {
-            let mut why = String::new();
-            keeper.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            panic!("no Postgres for the tests: {why}");
-        };
-        let databases = AtomicU32::new(0);
-        Self { base: base.to_owned(), programs: programs.into(), databases, keeper: Mutex::new((keeper, said)) }
+        let (keeper, [url, programs]) = Keeper::start("postgres", &[]);
+        let base = url.strip_suffix("postgres").expect("the URL of a database").to_owned();
+        Self { base, programs: programs.into(), databases: AtomicU32::new(0), keeper }
     }
 
     /// Ends all of its processes at once: connections are lost, and it has to recover.
     pub fn kill(&self) {
-        self.act("kill");
+        self.keeper.act("kill");
     }
 
     /// Starts it again on its port.
     pub fn start_again(&self) {
-        self.act("start");
-    }
-
-    fn act(&self, act: &str) {
-        let mut keeper = self.keeper.lock().unwrap();
-        let (child, said) = &mut *keeper;
-        writeln!(child.stdin.as_mut().unwrap(), "{act}").unwrap();
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        assert_eq!(line, "done\n", "{act}");
+        self.keeper.act("start");
     }
 
     /// Creates an empty database and answers its URL.
@@ -108,20 +79,9 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        // The end of its input tells the keeper to stop the cluster; its own end says that this is done.
-        let Ok((child, _)) = self.keeper.get_mut() else { return };
-        drop(child.stdin.take());
-        let _ = child.wait();
-    }
-}
-
 mod tests {
-    use std::net::TcpStream;
-    use std::time::Duration;
-
     use super::*;
+    use crate::keeper::{assert_gone_with_its_holder, hold, is_holder, listens};
 
     fn folder_of(cluster: &Postgres) -> String {
         let data = cluster.psql(&cluster.url("postgres"), "show data_directory");
@@ -130,10 +90,6 @@ mod tests {
 
     fn address_of(url: &str) -> String {
         url.strip_prefix("postgres://signet@").unwrap().split('/').next().unwrap().to_owned()
-    }
-
-    fn listens(address: &str) -> bool {
-        TcpStream::connect(address).is_ok()
     }
 
     #[test]
@@ -164,53 +120,17 @@ mod tests {
         assert!(!Path::new(&folder).exists(), "{folder} is still there");
     }
 
-    const HOLD: &str = "SIGNET_TEST_HOLD_POSTGRES";
-
     #[test]
     #[ignore = "the process that the next test kills"]
     fn hold_a_cluster() {
-        if std::env::var_os(HOLD).is_some() {
-            let cluster = Postgres::shared();
-            std::fs::write(
-                std::env::var_os(HOLD).unwrap(),
-                format!("{}\n{}\n", address_of(&cluster.base), folder_of(cluster)),
-            )
-            .unwrap();
-            std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        if is_holder() {
+            let cluster = Postgres::start();
+            hold(&[&address_of(&cluster.base), &folder_of(&cluster)]);
         }
     }
 
     #[test]
     fn a_killed_process_leaves_no_cluster_behind() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut holder = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "postgres::tests::hold_a_cluster"])
-            .env(HOLD, file.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        eventually("the other process has its cluster", || {
-            said = std::fs::read_to_string(file.path()).unwrap();
-            said.lines().count() == 2
-        });
-        let (address, folder) = said.trim_end().split_once('\n').unwrap();
-        assert!(listens(address) && Path::new(folder).exists());
-        holder.kill().unwrap();
-        holder.wait().unwrap();
-        eventually("the cluster is gone", || !listens(address) && !Path::new(folder).exists());
-    }
-
-    /// Waits for what another process does, at most a minute.
-    #[track_caller]
-    fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-        for _ in 0..3_000 {
-            if holds() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("not within a minute: {what}");
+        assert_gone_with_its_holder("postgres::tests::hold_a_cluster");
     }
 }

@@ -2,8 +2,7 @@
 //! replica and three Sentinels.
 //!
 //! Guarantees: each server runs on a free loopback port in a temporary folder, and is gone, folder and all, however this
-//! process ends: `scripts/redis` keeps it only as long as this process holds its input open. A missing Redis is a failure
-//! that says how to install it, never a test passed over.
+//! process ends ([`keeper`](crate::keeper)).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -16,20 +15,20 @@ mod sentinel;
 mod sessions;
 mod start;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 
+use crate::keeper::Keeper;
+pub use crate::keeper::eventually;
 pub use cluster::Cluster;
 pub use sentinel::{MASTER_NAME, Watched};
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Redis {
-    keeper: Mutex<(Child, BufReader<ChildStdout>)>,
+    keeper: Keeper,
     /// Host and port.
     pub address: String,
     /// Where its files are.
@@ -49,28 +48,8 @@ impl Redis {
     ///
     /// Panics with the reason when there is no Redis or it does not start.
     pub fn start(lines: &[&str]) -> Self {
-        let mut keeper = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/redis"))
-            .args(lines)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Out of reach of a Ctrl-C that ends this process: the keeper must outlive it by a moment.
-            .process_group(0)
-            .spawn()
-            .expect("scripts/redis runs");
-        let mut said = BufReader::new(keeper.stdout.take().unwrap());
-        let mut line = || {
-            let mut line = String::new();
-            said.read_line(&mut line).unwrap();
-            line.trim_end().to_owned()
-        };
-        let (address, folder) = (line(), line());
-        if folder.is_empty() {
-            let mut why = String::new();
-            keeper.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            panic!("no Redis for the tests: {why}");
-        }
-        Self { keeper: Mutex::new((keeper, said)), address, folder: folder.into(), cli: Vec::new() }
+        let (keeper, [address, folder]) = Keeper::start("redis", lines);
+        Self { keeper, address, folder: folder.into(), cli: Vec::new() }
     }
 
     /// One that `redis-cli` reaches with these arguments.
@@ -136,48 +115,26 @@ impl Redis {
 
     /// As by `kill -9`.
     pub fn kill(&self) {
-        self.act("kill");
+        self.keeper.act("kill");
     }
 
     /// Starts it again on its port, with what is on its disk.
     pub fn start_again(&self) {
-        self.act("start");
+        self.keeper.act("start");
     }
 
     /// Removes what is on its disk; it must not run.
     pub fn wipe(&self) {
-        self.act("wipe");
+        self.keeper.act("wipe");
     }
 
     /// It hangs: its connections stay, and nothing is answered.
     pub fn freeze(&self) {
-        self.act("stop");
+        self.keeper.act("stop");
     }
 
     pub fn thaw(&self) {
-        self.act("continue");
-    }
-
-    fn act(&self, act: &str) {
-        let mut keeper = self.keeper.lock().unwrap();
-        let (child, said) = &mut *keeper;
-        writeln!(child.stdin.as_mut().unwrap(), "{act}").unwrap();
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        if line != "done\n" {
-            let mut why = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            panic!("{act}: {why}");
-        }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // The end of its input tells the keeper to end the server; its own end says that this is done.
-        let Ok((child, _)) = self.keeper.get_mut() else { return };
-        drop(child.stdin.take());
-        let _ = child.wait();
+        self.keeper.act("continue");
     }
 }
 
@@ -185,18 +142,6 @@ impl Drop for Redis {
 pub fn namespace() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Tries until it holds, at most a minute: for what another process does.
-#[track_caller]
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..3_000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    panic!("not within a minute: {what}");
 }
 
 /// The files of that folder's TLS server.

@@ -1,6 +1,7 @@
 //! The contract of every store: one text of tests, run against SQLite and against Postgres.
 //!
-//! Each test is a function of a [`Database`]; [`contract!`] makes a test of each backend of it.
+//! Each test is a function of a [`Database`]; [`contract!`] makes a test of each backend of it. What Redis keeps as well
+//! has a trait of its own for its backends; [`on_each_store!`] makes the tests.
 
 mod attempts;
 mod audit;
@@ -8,6 +9,7 @@ mod backup;
 mod changes;
 mod clients;
 mod founding;
+mod in_redis;
 mod journal;
 mod keys;
 mod mac_keys;
@@ -38,6 +40,7 @@ use tempfile::TempDir;
 use crate::app::{Backend, HeldClock};
 use crate::postgres::Postgres;
 pub use crate::world::entry;
+pub use in_redis::InRedis;
 
 /// Makes a test of each backend of functions of a `&Database`.
 macro_rules! contract {
@@ -57,6 +60,30 @@ macro_rules! contract {
     };
 }
 pub(crate) use contract;
+
+/// Makes a test of each law, a function of a backend, on every store that there is: both databases, a Redis and a
+/// Cluster.
+macro_rules! on_each_store {
+    ($($law:ident),+ $(,)?) => {
+        $crate::store::on_each_store! {
+            @on sqlite, $crate::store::Database::new($crate::app::Backend::Sqlite), [$($law),+]
+        }
+        $crate::store::on_each_store! {
+            @on postgres, $crate::store::Database::new($crate::app::Backend::Postgres), [$($law),+]
+        }
+        $crate::store::on_each_store! { @on redis, $crate::store::InRedis::single(), [$($law),+] }
+        $crate::store::on_each_store! { @on redis_cluster, $crate::store::InRedis::cluster(), [$($law),+] }
+    };
+    (@on $module:ident, $backend:expr, [$($law:ident),+]) => {
+        mod $module {
+            $(#[actix_web::test]
+            async fn $law() {
+                super::$law(&$backend).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_each_store;
 
 /// The master key of every test here.
 pub fn chain() -> Chain {

@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use reqwest::StatusCode;
 
 use crate::app::{Answer, Installation, Signet};
+use crate::lateness::Lateness;
 use crate::metrics::{Page, scrape};
 use crate::start::program::{Program, Running};
 use crate::world::{ORDERS, World, eventually, shop};
@@ -163,19 +164,24 @@ async fn following_leaves_a_span_when_there_was_something_to_do() {
     let signet = installation.start().await;
     let world = World::of(&installation).await;
     world.resource(ORDERS, "orders:read").await;
-    let (round, spans) = eventually(async || {
-        let spans = collector.spans();
-        let act = spans.iter().find(|span| span.name == "load_each_resource")?;
-        let round = spans.iter().find(|span| span.span_id == act.parent_span_id)?.clone();
-        Some((round, spans))
-    })
-    .await;
+    let arrived = async || {
+        eventually(async || {
+            let spans = collector.spans();
+            let act = spans.iter().find(|span| span.name == "load_each_resource")?;
+            let round = spans.iter().find(|span| span.span_id == act.parent_span_id)?.clone();
+            Some((round, spans))
+        })
+        .await
+    };
+    arrived().await;
+    // What belongs to one round may come in two messages; at the end it has all come.
+    signet.stop().await;
+    let (round, spans) = arrived().await;
     assert_eq!((&*round.name, round.kind, round.parent_span_id.is_empty()), ("follow", 1, true));
     for follow in spans.iter().filter(|span| span.name == "follow") {
         let acts = spans.iter().filter(|span| span.parent_span_id == follow.span_id).count();
         assert!(acts > 1, "a look that found nothing leaves no span");
     }
-    signet.stop().await;
 }
 
 #[actix_web::test]
@@ -253,7 +259,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
     for url in [silent.url, dead] {
         let installation = Installation::new().with("TELEMETRY__OTLP_ENDPOINT", &url);
         let signet = installation.with("TELEMETRY__OTLP_SAMPLE_RATIO", "1").start().await;
-        let (mut slowest, began) = (Duration::ZERO, Instant::now());
+        let (mut slowest, began, late) = (Duration::ZERO, Instant::now(), Lateness::watch());
         for _ in 0..4_000 {
             let asked = Instant::now();
             assert_eq!(signet.get(JWKS).await.status, StatusCode::OK);
@@ -261,7 +267,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
         }
         let took = began.elapsed();
         // A request that waited for the collector would have waited for five seconds.
-        assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+        assert!(slowest < Duration::from_secs(2) + late.allowance(), "{slowest:?}");
         let page = eventually(async || {
             let page = scrape(&signet).await;
             (dropped(&page, "queue_full") + dropped(&page, "unreachable") > 0.0).then_some(page)
@@ -272,7 +278,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
         println!("traces: 4000 requests in {took:?}, slowest {slowest:?}; dropped {full} + {unreachable}");
         let stopping = Instant::now();
         signet.stop().await;
-        assert!(stopping.elapsed() < Duration::from_secs(5));
+        assert!(stopping.elapsed() < Duration::from_secs(5) + late.allowance());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is registered in tests: resources and clients, made as a second process makes them.
 
-use std::time::Duration;
+use std::panic::Location;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use signet::app::{Opened, Preparation};
@@ -114,13 +115,18 @@ pub async fn shop(installation: &Installation) -> (Signet, World, String) {
     (signet, world, secret)
 }
 
-/// Tries until `done`, for at most ten seconds: for what a follower takes up.
-pub async fn eventually<T>(mut done: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..500 {
-        if let Some(value) = done().await {
-            return value;
+/// Tries until `done`, for at most a minute: for what a follower takes up, on a machine that is busy with other tests.
+#[track_caller]
+pub fn eventually<T>(mut done: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+    let asked_at = Location::caller();
+    async move {
+        let begun = Instant::now();
+        loop {
+            if let Some(value) = done().await {
+                return value;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it did not happen within a minute: {asked_at}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("it did not happen within ten seconds");
 }

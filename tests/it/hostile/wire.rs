@@ -1,10 +1,11 @@
 //! Slow, oversize, malformed and ambiguous requests, byte by byte.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use signet::app::Credentials;
 
 use crate::app::{Installation, Signet};
+use crate::lateness::median;
 use crate::raw::{Parts, connect, request, say, say_slowly};
 
 const JWKS: &str = "/.well-known/jwks.json";
@@ -122,9 +123,13 @@ async fn an_idle_connection_is_closed_after_its_time() {
         "{:?}",
         heard.took
     );
-    let heard = say(&signet.public, request("GET", JWKS, &[])).await;
-    assert_eq!((heard.only().status, heard.closed), (200, true));
-    assert!(heard.took < Duration::from_millis(800), "asked to close: {:?}", heard.took);
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let heard = say(&signet.public, request("GET", JWKS, &[])).await;
+        assert_eq!((heard.only().status, heard.closed), (200, true));
+        took.push(heard.took);
+    }
+    assert!(median(&mut took) < Duration::from_millis(800), "asked to close: {took:?}");
     signet.stop().await;
 }
 
@@ -317,13 +322,15 @@ async fn idle_connections_do_not_stop_others() {
     for socket in idle.iter_mut().skip(100) {
         std::io::Write::write_all(socket, b"GET / HT").unwrap();
     }
-    let started = Instant::now();
+    let mut took = Vec::new();
     for _ in 0..20 {
-        assert_eq!(say(&signet.public, request("GET", JWKS, &[])).await.only().status, 200);
+        let heard = say(&signet.public, request("GET", JWKS, &[])).await;
+        assert_eq!(heard.only().status, 200);
+        took.push(heard.took);
     }
-    let took = started.elapsed();
-    println!("20 requests beside 200 idle connections took {took:?}");
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    let median = median(&mut took);
+    println!("20 requests beside 200 idle connections: median {median:?}, slowest {:?}", took[19]);
+    assert!(median < Duration::from_millis(200), "{took:?}");
     drop(idle);
     signet.stop().await;
 }

@@ -14,7 +14,7 @@ use super::sessions::{NEXT_KEY, POLICY, presented, session};
 use super::{Cluster, MASTER_NAME, Redis, Watched, namespace, tls_lines};
 use crate::tls::authority::Authority;
 
-/// What a store is opened with: a namespace of its own, and the times of production but for connecting.
+/// What a store is opened with: a namespace of its own, and more time than in production.
 pub fn options(url: &str) -> Options {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Options {
@@ -24,9 +24,14 @@ pub fn options(url: &str) -> Options {
         namespace: Namespace::parse(&namespace()).unwrap(),
         // Other tests share this machine.
         connect_timeout: Duration::from_secs(5),
-        timeout: Duration::from_millis(200),
+        timeout: Duration::from_secs(10),
         wait_replicas: 0,
     }
+}
+
+/// With the time that a command has in production.
+pub fn in_time(options: Options) -> Options {
+    Options { timeout: Duration::from_millis(200), ..options }
 }
 
 /// Its master, by way of the Sentinels.

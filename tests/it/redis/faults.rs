@@ -5,24 +5,28 @@ use std::time::{Duration, Instant};
 use signet::ports::StoreError;
 use signet::store::redis::{Options, RedisStore};
 
-use super::connection::{cluster, opened, options, watched};
+use super::connection::{cluster, in_time, opened, options, watched};
 use super::{Cluster, Redis, Watched};
+use crate::lateness::{Lateness, median};
 use crate::proxy::Proxy;
 
 /// What no call may take longer than.
 const BOUND: Duration = Duration::from_millis(250);
+/// What anything else may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Calls until it fails, and answers how long the slowest call took.
-async fn until_it_fails(store: &RedisStore) -> Duration {
-    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
+/// Calls until it fails, each in time.
+async fn until_it_fails(store: &RedisStore) {
+    let (begun, late) = (Instant::now(), Lateness::watch());
     loop {
         let call = Instant::now();
         let outcome = store.take_up_layout().await;
-        slowest = slowest.max(call.elapsed());
+        let took = call.elapsed();
+        assert!(took < BOUND + late.allowance(), "{took:?}: {outcome:?}");
         match outcome {
-            Err(StoreError::Unavailable(_)) => return slowest,
+            Err(StoreError::Unavailable(_)) => return,
             Err(error) => panic!("{error}"),
-            Ok(()) => assert!(begun.elapsed() < Duration::from_secs(10), "it never failed"),
+            Ok(()) => assert!(begun.elapsed() < PATIENCE, "it never failed"),
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -30,39 +34,43 @@ async fn until_it_fails(store: &RedisStore) -> Duration {
 
 /// How long it takes until calls succeed again, each in time.
 async fn until_it_works(store: &RedisStore) -> Duration {
-    let begun = Instant::now();
+    let (begun, late) = (Instant::now(), Lateness::watch());
     loop {
         let call = Instant::now();
         let outcome = store.take_up_layout().await;
-        assert!(call.elapsed() < BOUND, "{:?}: {outcome:?}", call.elapsed());
+        let took = call.elapsed();
+        assert!(took < BOUND + late.allowance(), "{took:?}: {outcome:?}");
         match outcome {
             Ok(()) => return begun.elapsed(),
             Err(StoreError::Unavailable(_)) => {}
             Err(error) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never worked again");
+        assert!(begun.elapsed() < PATIENCE, "it never worked again");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// While it is down a thousand calls at once cost nothing.
+/// While it is down a thousand calls cost nothing.
 async fn fails_at_once(store: &RedisStore) {
-    let begun = Instant::now();
-    for _ in 0..1_000 {
-        assert!(matches!(store.take_up_layout().await, Err(StoreError::Unavailable(_))));
+    let mut hundreds = Vec::new();
+    for _ in 0..10 {
+        let begun = Instant::now();
+        for _ in 0..100 {
+            assert!(matches!(store.take_up_layout().await, Err(StoreError::Unavailable(_))));
+        }
+        hundreds.push(begun.elapsed());
     }
-    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    assert!(median(&mut hundreds) < BOUND / 10, "{hundreds:?}");
 }
 
 #[tokio::test]
 async fn a_killed_redis_fails_calls_at_once_and_is_found_again() {
     let redis = Redis::start(&["appendonly yes"]);
-    let store = opened(&options(&redis.url())).await;
+    let store = opened(&in_time(options(&redis.url()))).await;
     let mut found = Vec::new();
     for round in 0..5 {
         redis.kill();
-        let slowest = until_it_fails(&store).await;
-        assert!(slowest < BOUND, "{slowest:?}");
+        until_it_fails(&store).await;
         fails_at_once(&store).await;
         if round % 2 == 1 {
             redis.wipe();
@@ -79,9 +87,10 @@ async fn a_killed_redis_fails_calls_at_once_and_is_found_again() {
 async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::before(&redis.url());
-    let store = opened(&options(&proxy.url)).await;
+    let store = opened(&in_time(options(&proxy.url))).await;
     for _ in 0..3 {
         proxy.swallow();
+        let late = Lateness::watch();
         let calls = (0..100).map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -94,7 +103,7 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
         for call in calls.collect::<Vec<_>>() {
             slowest = slowest.max(call.await.unwrap());
         }
-        assert!(slowest < BOUND, "{slowest:?}");
+        assert!(slowest < BOUND + late.allowance(), "{slowest:?}");
         fails_at_once(&store).await;
         proxy.restore();
         let found = until_it_works(&store).await;
@@ -102,7 +111,7 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
     }
     // A process that stands still is no different.
     redis.freeze();
-    assert!(until_it_fails(&store).await < BOUND);
+    until_it_fails(&store).await;
     fails_at_once(&store).await;
     redis.thaw();
     until_it_works(&store).await;
@@ -112,7 +121,7 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
 async fn an_idle_connection_that_was_lost_is_noticed_without_a_call() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::before(&redis.url());
-    let store = opened(&options(&proxy.url)).await;
+    let store = opened(&in_time(options(&proxy.url))).await;
     proxy.swallow();
     crate::world::eventually(async || store.health().problem.map(drop)).await;
     proxy.restore();
@@ -123,9 +132,9 @@ async fn an_idle_connection_that_was_lost_is_noticed_without_a_call() {
 async fn a_slow_redis_is_used_and_many_calls_wait_together() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::before(&redis.url());
-    let store = opened(&options(&proxy.url)).await;
+    let store = opened(&in_time(options(&proxy.url))).await;
     proxy.delay(Duration::from_millis(100));
-    let begun = Instant::now();
+    let (begun, late) = (Instant::now(), Lateness::watch());
     let calls: Vec<_> = (0..200)
         .map(|_| {
             let store = store.clone();
@@ -136,7 +145,7 @@ async fn a_slow_redis_is_used_and_many_calls_wait_together() {
         call.await.unwrap();
     }
     let took = begun.elapsed();
-    assert!(took < BOUND, "{took:?}");
+    assert!(took < BOUND + late.allowance(), "{took:?}");
     println!("200 calls at once over 100 ms: {took:?}");
     assert_eq!(store.health().losses, 0);
 }
@@ -145,7 +154,7 @@ async fn a_slow_redis_is_used_and_many_calls_wait_together() {
 async fn a_cut_connection_is_made_anew() {
     let redis = Redis::start(&[]);
     let proxy = Proxy::before(&redis.url());
-    let store = opened(&options(&proxy.url)).await;
+    let store = opened(&in_time(options(&proxy.url))).await;
     for _ in 0..10 {
         proxy.cut();
         until_it_fails(&store).await;
@@ -158,11 +167,10 @@ async fn a_cut_connection_is_made_anew() {
 #[tokio::test]
 async fn a_failover_by_sentinel_is_followed() {
     let servers = Watched::start();
-    let store = opened(&watched(&servers)).await;
+    let store = opened(&in_time(watched(&servers))).await;
     let first = servers.master().address.clone();
     servers.master().kill();
-    let slowest = until_it_fails(&store).await;
-    assert!(slowest < BOUND, "{slowest:?}");
+    until_it_fails(&store).await;
     fails_at_once(&store).await;
     let found = until_it_works(&store).await;
     assert_ne!(servers.master().address, first);
@@ -184,7 +192,7 @@ async fn a_node_of_a_cluster_that_dies_fails_its_slots_alone() {
     let nodes = Cluster::start();
     let mut stores = Vec::new();
     for _ in 0..12 {
-        stores.push(opened(&cluster(&nodes)).await);
+        stores.push(opened(&in_time(cluster(&nodes))).await);
     }
     let at = |store: &RedisStore| {
         let key = format!("{{{}}}:layout", namespace_of(store));
@@ -194,7 +202,7 @@ async fn a_node_of_a_cluster_that_dies_fails_its_slots_alone() {
     nodes.nodes[0].kill();
     for (store, place) in stores.iter().zip(&places) {
         if *place == 0 {
-            assert!(until_it_fails(store).await < BOUND);
+            until_it_fails(store).await;
             fails_at_once(store).await;
         } else {
             until_it_works(store).await;

@@ -1,15 +1,7 @@
 //! The servers for the tests do what the tests take them for.
 
-use std::io::Read;
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use super::{Cluster, Redis, Watched, eventually};
-
-fn listens(address: &str) -> bool {
-    TcpStream::connect(address).is_ok()
-}
+use crate::keeper::{assert_gone_with_its_holder, hold, is_holder, listens};
 
 #[test]
 fn a_killed_server_comes_back_with_what_it_had_on_disk_or_without() {
@@ -50,36 +42,16 @@ fn the_watched_master_is_replaced_when_it_dies() {
     eventually("the Sentinels name another", || watched.master().address != first);
 }
 
-const HOLD: &str = "SIGNET_TEST_HOLD_REDIS";
-
 #[test]
 #[ignore = "the process that the next test kills"]
 fn hold_a_server() {
-    if let Some(file) = std::env::var_os(HOLD) {
+    if is_holder() {
         let redis = Redis::start(&[]);
-        std::fs::write(file, format!("{}\n{}\n", redis.address, redis.folder.display())).unwrap();
-        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        hold(&[&redis.address, redis.folder.to_str().unwrap()]);
     }
 }
 
 #[test]
 fn a_killed_process_leaves_no_server_behind() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut holder = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "redis::harness::hold_a_server"])
-        .env(HOLD, file.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut said = String::new();
-    eventually("the other process has its server", || {
-        said = std::fs::read_to_string(file.path()).unwrap();
-        said.lines().count() == 2
-    });
-    let (address, folder) = said.trim_end().split_once('\n').unwrap();
-    assert!(listens(address) && Path::new(folder).exists());
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    eventually("the server is gone", || !listens(address) && !Path::new(folder).exists());
+    assert_gone_with_its_holder("redis::harness::hold_a_server");
 }

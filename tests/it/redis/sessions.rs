@@ -1,5 +1,9 @@
 //! Sessions in Redis: that its script decides as the domain does, in one round trip; what they take; what is on paper.
 
+mod paper;
+mod room;
+mod writes;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +23,9 @@ use uuid::Uuid;
 use super::connection::{cluster, open, opened, options};
 use super::{Cluster, Redis, Watched, eventually};
 use crate::app::HeldClock;
+use crate::lateness::{Lateness, median};
 use crate::proxy::Proxy;
 
-const PAPER: &str = include_str!("../../../docs/redis.md");
 pub(super) const POLICY: RefreshPolicy = RefreshPolicy { grace: Duration::from_secs(10) };
 const BOUND: Duration = Duration::from_millis(250);
 pub(super) const NEXT_KEY: MacKeyId = MacKeyId(9);
@@ -121,7 +125,7 @@ fn case(start: Timestamp) -> impl Strategy<Value = Case> {
 async fn the_script_does_what_the_domain_decides() {
     let clock = HeldClock::new();
     let redis = Redis::start(&[]);
-    let store = held(&Options { timeout: Duration::from_secs(10), ..options(&redis.url()) }, &clock).await;
+    let store = held(&options(&redis.url()), &clock).await;
     let (start, now) = (clock.now(), clock.now().plus(LATER));
     let mut runner = TestRunner::new(Config::default());
     let cases = runner.config().cases * 10;
@@ -159,20 +163,23 @@ async fn a_refresh_is_one_round_trip_also_where_replicas_are_waited_for() {
     let watched = Watched::start();
     for wait_replicas in [0, 1] {
         let proxy = Proxy::before(&watched.servers[0].url());
+        // Two round trips would take longer than what is allowed for one on a busy machine.
         let store = opened(&Options { wait_replicas, ..options(&proxy.url) }).await;
-        let sessions: Vec<_> = (0..10).map(|number| session(number, SystemClock.now())).collect();
+        let sessions: Vec<_> = (0..6).map(|number| session(number, SystemClock.now())).collect();
         for session in &sessions {
             assert_eq!(store.insert(session).await.unwrap(), Insert::Inserted);
         }
         // The first tells Redis the script.
         let warmed = store.swap(&presented(&sessions[0], 0), NEXT_KEY, &POLICY).await.unwrap();
         assert!(warmed.moved);
-        proxy.delay(Duration::from_millis(100));
+        proxy.delay(Duration::from_millis(400));
+        let mut took = Vec::new();
         for session in &sessions[1..] {
             let begun = Instant::now();
             assert!(store.swap(&presented(session, 0), NEXT_KEY, &POLICY).await.unwrap().moved);
-            assert!(begun.elapsed() < Duration::from_millis(190), "{:?}", begun.elapsed());
+            took.push(begun.elapsed());
         }
+        assert!(median(&mut took) < Duration::from_millis(790), "{took:?}");
         assert_eq!(store.health().unreplicated, 0);
         for session in &sessions {
             store.end(session.id).await.ok();
@@ -180,24 +187,10 @@ async fn a_refresh_is_one_round_trip_also_where_replicas_are_waited_for() {
     }
 }
 
-/// It is copied into its box with every refresh: with all that hardly ever happens in it, that took a twentieth of one.
-#[tokio::test]
-async fn the_future_of_a_refresh_is_small() {
-    let store = opened(&options(&Redis::shared().url())).await;
-    let session = session(1, SystemClock.now());
-    let presented = presented(&session, 0);
-    let swap = store.swap(&presented, NEXT_KEY, &POLICY);
-    let size = size_of_val(&*swap);
-    println!("the future of a refresh: {size} bytes");
-    assert!(size <= 12 * 1024, "{size}");
-    assert!(swap.await.unwrap().before.is_none());
-}
-
 #[tokio::test]
 async fn of_many_at_once_one_rotates_on_one_server_and_on_a_cluster() {
     let mut races = 0;
     for options in [options(&Redis::shared().url()), cluster(Cluster::shared())] {
-        let options = Options { timeout: Duration::from_secs(10), ..options };
         // Two replicas.
         let stores = [opened(&options).await, opened(&options).await];
         for number in 0..200_u32 {
@@ -257,214 +250,4 @@ async fn a_session_that_ends_or_expires_is_gone_from_redis() {
     let left: Vec<String> =
         redis.ask(&["KEYS", "*:u:*"]).lines().map(|key| redis.ask(&["HLEN", key])).filter(|n| n != "0").collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-/// Fails in time with that word of a reason, for as long as `broken`, and then works.
-async fn writes_fail(redis: &Redis, what: &str, breaks: &[&str], mends: &[&str]) {
-    let store = opened(&options(&redis.url())).await;
-    let now = SystemClock.now();
-    let (known, new) = (session(1, now), session(2, now));
-    assert_eq!(store.insert(&known).await.unwrap(), Insert::Inserted);
-    redis.tell(breaks);
-    let (mut slowest, mut failed) = (Duration::ZERO, 0);
-    for _ in 0..50 {
-        let begun = Instant::now();
-        let inserted = store.insert(&new).await.unwrap_err();
-        let swapped = store.swap(&presented(&known, 0), NEXT_KEY, &POLICY).await.unwrap_err();
-        slowest = slowest.max(begun.elapsed());
-        for error in [inserted, swapped] {
-            assert!(matches!(&error, StoreError::Unavailable(why) if why.contains(what)), "{error}");
-            failed += 1;
-        }
-    }
-    assert!(slowest < BOUND, "{slowest:?}");
-    redis.tell(mends);
-    let begun = Instant::now();
-    while store.insert(&new).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let swapped = store.swap(&presented(&known, 0), NEXT_KEY, &POLICY).await.unwrap();
-    assert!(swapped.moved && swapped.before == Some(known), "nothing moved meanwhile");
-    println!("{what}: {failed} writes refused, two within {slowest:?}; works again after {:?}", begun.elapsed());
-}
-
-#[tokio::test]
-async fn without_memory_or_replicas_writes_fail_in_time_and_go_on_when_they_can() {
-    let redis = Redis::start(&["enable-debug-command yes"]);
-    writes_fail(&redis, "memory is full", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"])
-        .await;
-    let [breaks, mends] = ["1", "0"].map(|replicas| ["CONFIG", "SET", "min-replicas-to-write", replicas]);
-    writes_fail(&redis, "too few replicas", &breaks, &mends).await;
-    writes_fail(&redis, "is a replica", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]).await;
-}
-
-#[tokio::test]
-async fn a_restart_keeps_sessions_with_a_log_and_loses_them_without() {
-    let redis = Redis::start(&["appendonly yes", "appendfsync always"]);
-    let store = opened(&options(&redis.url())).await;
-    let sessions: Vec<_> = (0..50).map(|number| session(number, SystemClock.now())).collect();
-    for session in &sessions {
-        assert_eq!(store.insert(session).await.unwrap(), Insert::Inserted);
-    }
-    let again = async || {
-        redis.start_again();
-        while store.load(sessions[0].id).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    redis.kill();
-    again().await;
-    for session in &sessions {
-        assert_eq!(store.load(session.id).await.unwrap().as_ref(), Some(session));
-        assert!(store.swap(&presented(session, 0), NEXT_KEY, &POLICY).await.unwrap().moved);
-    }
-    redis.kill();
-    redis.wipe();
-    again().await;
-    for session in &sessions {
-        assert_eq!(store.load(session.id).await.unwrap(), None);
-        assert_eq!(store.swap(&presented(session, 1), NEXT_KEY, &POLICY).await.unwrap().before, None);
-        assert_eq!(store.list_by_user(session.user, None, 10).await.unwrap().sessions, []);
-    }
-    println!("restarted with its log: {} sessions as they were; restarted empty: none", sessions.len());
-}
-
-/// The text between a mark in the paper and the end of the fenced block after it.
-fn block(mark: &str) -> String {
-    let rest = PAPER.split(&format!("<!-- redis: {mark} -->\n```\n")).nth(1).expect("the block");
-    rest.split("\n```").next().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn the_keys_on_paper_are_those_that_are_there() {
-    let redis = Redis::start(&[]);
-    let store = opened(&options(&redis.url())).await;
-    let namespace = options_namespace(&redis);
-    for number in 0..20 {
-        assert_eq!(store.insert(&session(number, SystemClock.now())).await.unwrap(), Insert::Inserted);
-    }
-    super::attempts::of_every_kind(&store).await;
-    let pattern = |row: &str| {
-        let key = row.split('`').nth(1).unwrap().replace("signet", &namespace);
-        let shape: String = key.replace("SID", &"?".repeat(22)).replace("BUCKET", "????");
-        let shape = shape.replace("NAME", &"?".repeat(22)).replace("PREFIX", &"?".repeat(11));
-        (shape, row.split('|').nth(2).unwrap().trim().to_owned())
-    };
-    let rows: Vec<_> = PAPER
-        .lines()
-        .filter(|line| line.starts_with("| `{signet") || line.starts_with("| `signet:"))
-        .map(pattern)
-        .collect();
-    assert_eq!(rows.len(), 9);
-    let mut unknown: Vec<String> = redis.ask(&["KEYS", "*"]).lines().map(str::to_owned).collect();
-    for (shape, kind) in &rows {
-        let found = redis.ask(&["KEYS", &shape.replace('{', "[{]").replace('}', "[}]")]);
-        assert!(!found.is_empty(), "no key is like {shape}");
-        for key in found.lines() {
-            assert_eq!(redis.ask(&["TYPE", key]), *kind, "{key}");
-            assert_eq!(redis.ask(&["PTTL", key]) == "-1", shape.ends_with("layout"), "{key}");
-        }
-        unknown.retain(|key| !found.lines().any(|known| known == key));
-    }
-    assert!(unknown.is_empty(), "not on paper: {unknown:?}");
-}
-
-/// Of the store that was opened last on that server.
-fn options_namespace(redis: &Redis) -> String {
-    let key = redis.ask(&["KEYS", "*:layout"]);
-    key.trim_start_matches('{').split('}').next().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn the_users_on_paper_may_do_what_they_need_and_no_more() {
-    let [own, reader] = ["signet", "reader"].map(|user| block(&format!("acl {user}")));
-    let own = format!("{own} +wait");
-    let redis = Redis::start(&[&own, &reader]);
-    let at = |user: &str, password: &str| {
-        let mut options = options(&redis.url().replace("redis://", &format!("redis://{user}:{password}@")));
-        options.namespace = signet::store::redis::Namespace::parse("signet").unwrap();
-        options
-    };
-    let store = opened(&Options { wait_replicas: 0, ..at("signet", "change-me") }).await;
-    let now = SystemClock.now();
-    let all: Vec<_> = (0..5).map(|number| Session { user: Uuid::nil(), ..session(number, now) }).collect();
-    for session in &all {
-        assert_eq!(store.insert(session).await.unwrap(), Insert::Inserted);
-        assert!(store.swap(&presented(session, 0), NEXT_KEY, &POLICY).await.unwrap().moved);
-        assert!(store.load(session.id).await.unwrap().is_some());
-    }
-    assert_eq!(store.list_by_user(Uuid::nil(), None, 10).await.unwrap().sessions.len(), 5);
-    assert!(store.list_by_client(&all[0].client, None, 10).await.unwrap().next.is_some());
-    assert!(store.end(all[0].id).await.unwrap());
-    super::attempts::of_every_kind(&store).await;
-    let denied = redis.ask(&["ACL", "LOG"]);
-    assert!(denied.is_empty() || denied.contains("config|get") && !denied.contains("reason\nkey"), "{denied}");
-    // Nothing of another namespace.
-    let mut other = at("signet", "change-me");
-    other.namespace = signet::store::redis::Namespace::parse("other").unwrap();
-    let refused = open(&other).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Refused(why) if why.contains("docs/redis.md")), "{refused}");
-    let key = format!("signet:{}", all[1].id);
-    let ask = |command: &[&str]| {
-        let user = ["--user", "signet-reader", "--pass", "change-me-too", "--no-auth-warning"];
-        redis.ask(&[&user[..], command].concat())
-    };
-    assert_eq!(ask(&["EXISTS", &key]), "1");
-    for command in
-        [&["DEL", &key][..], &["SET", &key, "x"], &["EVAL", "return 1", "0"], &["GET", "else"], &["KEYS", "*"]]
-    {
-        assert!(ask(command).starts_with("NOPERM"), "{command:?}");
-    }
-}
-
-/// What a session takes at a million of them. For fewer, as many fewer buckets are used, so that each is as full.
-#[tokio::test]
-async fn a_session_takes_less_than_400_bytes_at_a_million() {
-    const MILLION: u32 = 1_000_000;
-    let full = std::env::var("SIGNET_TEST_SCALE").is_ok_and(|scale| scale == "full");
-    let count = if full { MILLION } else { MILLION / 20 };
-    let first_bytes = |bytes: &[u8]| u32::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-    let fits = |bytes: &[u8]| u64::from(first_bytes(bytes)) * u64::from(MILLION) < u64::from(count) << 16;
-    let redis = Redis::start(&[]);
-    let store = opened(&Options { timeout: Duration::from_secs(10), ..options(&redis.url()) }).await;
-    let now = SystemClock.now();
-    let before = redis.info("used_memory");
-    let mut inserting = tokio::task::JoinSet::new();
-    let mut user = 0_u128;
-    for number in 0..count {
-        let mut session = session(number, now);
-        let spread = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
-        let mut id = *session.id.as_bytes();
-        let within = u32::from(u16::from_be_bytes([spread[0], spread[1]])) * (count / 1_000) / (MILLION / 1_000);
-        id[..2].copy_from_slice(&u16::try_from(within).unwrap().to_be_bytes());
-        session.id = SessionId::from_bytes(id);
-        loop {
-            user += 1;
-            if fits(&sha256(Uuid::from_u128(user).as_bytes())) {
-                break;
-            }
-        }
-        session.user = Uuid::from_u128(user);
-        session.client = ClientId::parse(&format!("c_{}", "0".repeat(32))).unwrap();
-        session.device = DeviceLabel::fitting(&"x".repeat(32));
-        let store = store.clone();
-        inserting.spawn(async move { store.insert(&session).await.unwrap() });
-        if inserting.len() == 256 {
-            assert_eq!(inserting.join_next().await.unwrap().unwrap(), Insert::Inserted);
-        }
-    }
-    while let Some(inserted) = inserting.join_next().await {
-        assert_eq!(inserted.unwrap(), Insert::Inserted);
-    }
-    let each = (redis.info("used_memory") - before) / u64::from(count);
-    let size = |kind: &str| {
-        redis.ask(&["EVAL", "local n, c = 0, '0' repeat local r = redis.call('SCAN', c, 'MATCH', ARGV[1], 'COUNT', 1000) c = r[1] n = n + #r[2] until c == '0' return n", "0", kind])
-    };
-    println!(
-        "{count} sessions in {} and {} buckets: {each} bytes each, label of 32 bytes and both entries included",
-        size("*:u:*"),
-        size("*:n:*")
-    );
-    assert!(each < 400, "{each}");
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Asker, Endpoint, Front, GRACE, Given, LOGIN, Said, Tokens, assert_unavailable, said, told};
 use crate::app::{Answer, Installation};
+use crate::lateness::Lateness;
 use crate::postgres::Postgres;
 use crate::proxy::Proxy;
 use crate::redis::{MASTER_NAME, Redis, Watched};
@@ -76,7 +77,7 @@ impl Stage {
     /// fault may be over before the last of them, or comes and goes. Whether the session that leaves was told so.
     async fn meanwhile(&mut self, fault: &str, expected: [u16; 8], or: [u16; 8]) -> bool {
         let (mut left, mut otherwise) = (false, 0);
-        let mut took: [Vec<Duration>; 8] = Default::default();
+        let (late, mut took): (_, [Vec<Duration>; 8]) = (Lateness::watch(), Default::default());
         for _ in 0..ROUNDS {
             for (place, call) in CALLS.iter().enumerate() {
                 let begun = Instant::now();
@@ -102,12 +103,13 @@ impl Stage {
             row.push(format!("{} {} ({median:.0?}, at most {worst:.0?})", CALLS[place], expected[place]));
             // A login that succeeds asks Redis four times, one after the other: to count the attempt and to take that back,
             // for the session, and to enter it.
-            let bound = match (place, expected[0]) {
-                (0, 200) => BOUND * 4 + self.login_takes * 2,
-                (0, _) => BOUND + self.login_takes * 2,
-                _ => BOUND,
+            // And it hashes a password, for which all tests of this machine stand in line: of those the quickest counts.
+            let (counts, bound) = match (place, expected[0]) {
+                (0, 200) => (took[0], BOUND * 4 + self.login_takes * 2),
+                (0, _) => (median, BOUND + self.login_takes * 2),
+                _ => (median, BOUND),
             };
-            assert!(median < bound + busy * 3, "{fault}: {}: {took:?}", CALLS[place]);
+            assert!(counts < bound + busy * 3 + late.allowance(), "{fault}: {}: {took:?}", CALLS[place]);
         }
         println!("| {fault} | {} | otherwise: {otherwise} |", row.join(" | "));
         let differ = (0..CALLS.len()).filter(|place| expected[*place] != or[*place]).count();

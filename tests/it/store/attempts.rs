@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use signet::store::redis::{Options, RedisStore};
 use signet::users::LoginName;
 use signet::users::attempts::{
     Admission, Attempt, AttemptStore, Counted, FAILURES_KEPT, Limits, Mark, NameRecord, PLACE_KEPT, Prefix,
     RegistrationLimits, Standing, Tally, decide, decide_registration, take_back, take_back_of_address,
 };
 
-use super::{Database, at_once, contract};
-use crate::app::{Backend, HeldClock};
-use crate::redis::{Cluster, Redis, connection};
+use super::{Database, InRedis, at_once, on_each_store};
+use crate::app::HeldClock;
 use crate::rotation::load::Random;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -42,23 +40,10 @@ impl Counting for Database {
     }
 }
 
-/// A namespace of its own in a Redis that all tests share.
-struct InRedis {
-    options: Options,
-    clock: HeldClock,
-}
-
-impl InRedis {
-    fn with(options: Options) -> Self {
-        // Other tests share this machine.
-        Self { options: Options { timeout: Duration::from_secs(10), ..options }, clock: HeldClock::new() }
-    }
-}
-
 #[async_trait(?Send)]
 impl Counting for InRedis {
     async fn open(&self) -> Arc<dyn AttemptStore> {
-        Arc::new(RedisStore::open(&self.options, Arc::new(self.clock.clone())).await.unwrap())
+        Arc::new(InRedis::open(self).await)
     }
 
     fn clock(&self) -> &HeldClock {
@@ -66,36 +51,14 @@ impl Counting for InRedis {
     }
 }
 
-/// Makes a module of tests, one of each law, on a backend.
-macro_rules! on {
-    ($module:ident, $backend:expr) => {
-        on!(@laws $module, $backend, [
-            the_store_decides_as_the_pure_decision_does,
-            of_a_hundred_attempts_at_once_only_the_free_ones_are_admitted,
-            what_was_not_made_or_was_cleared_no_longer_counts,
-            an_owner_is_known_at_every_name_and_where_a_link_was_used,
-            attempts_at_many_names_from_many_places_at_once_never_stand_in_each_others_way,
-            registrations_are_decided_as_the_pure_decision_does,
-        ]);
-    };
-    (@laws $module:ident, $backend:expr, [$($law:ident),+ $(,)?]) => {
-        mod $module {
-            use super::*;
-
-            $(#[actix_web::test]
-            async fn $law() {
-                super::$law(&$backend).await;
-            })+
-        }
-    };
-}
-
-on!(on_sqlite, Database::new(Backend::Sqlite));
-on!(on_postgres, Database::new(Backend::Postgres));
-on!(on_redis, InRedis::with(connection::options(&Redis::shared().url())));
-on!(on_redis_cluster, InRedis::with(connection::cluster(Cluster::shared())));
-
-contract!(what_is_long_past_is_purged_and_known_places_are_kept);
+on_each_store![
+    the_store_decides_as_the_pure_decision_does,
+    of_a_hundred_attempts_at_once_only_the_free_ones_are_admitted,
+    what_was_not_made_or_was_cleared_no_longer_counts,
+    an_owner_is_known_at_every_name_and_where_a_link_was_used,
+    attempts_at_many_names_from_many_places_at_once_never_stand_in_each_others_way,
+    registrations_are_decided_as_the_pure_decision_does,
+];
 
 fn limits() -> Limits {
     Limits::new(20, 600)
@@ -241,28 +204,6 @@ async fn an_owner_is_known_at_every_name_and_where_a_link_was_used(backend: &dyn
     assert_eq!(admitted(&*store, &at("ann", HOME)).await, Counted::AsStranger);
 }
 
-async fn what_is_long_past_is_purged_and_known_places_are_kept(database: &Database) {
-    let store = Database::open(database).await;
-    for name in ["ann", "bob"] {
-        let counted = admitted(&store, &at(name, HOME)).await;
-        if name == "ann" {
-            store.succeeded(&digests(["ann"]), at(name, HOME).prefix, Some(counted)).await.unwrap();
-        }
-    }
-    let registrations = RegistrationLimits::new(3, 60);
-    assert_eq!(store.admit_registration(at("ann", HOME).prefix, &registrations).await.unwrap(), None);
-    assert_eq!(database.count("login_attempts").await, 6);
-    let now = database.now();
-    store.purge_expired(now.plus(DAY * 2)).await.unwrap();
-    assert_eq!(database.count("login_attempts").await, 2, "prefix and all are forgiven by then");
-    store.purge_expired(now.plus(FAILURES_KEPT + Duration::from_secs(60))).await.unwrap();
-    assert_eq!(database.count("login_attempts").await, 1);
-    database.clock.advance(FAILURES_KEPT + Duration::from_secs(60));
-    assert_eq!(admitted(&store, &at("ann", HOME)).await, Counted::AsOwner);
-    store.purge_expired(database.now().plus(PLACE_KEPT + Duration::from_secs(60))).await.unwrap();
-    assert_eq!(database.count("login_attempts").await, 0);
-}
-
 async fn attempts_at_many_names_from_many_places_at_once_never_stand_in_each_others_way(backend: &dyn Counting) {
     let (one, two) = (backend.open().await, backend.open().await);
     let names: Vec<_> = (0..6).map(|place| LoginName::parse(&format!("user-{place}")).digest()).collect();
@@ -315,4 +256,34 @@ async fn registrations_are_decided_as_the_pure_decision_does(backend: &dyn Count
     }
     println!("registrations decided alike: {} waits, {} counted, {} taken back", seen[0], seen[1], seen[2]);
     assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+}
+
+/// In a database, what is long past takes no room for long.
+mod purge {
+    use super::*;
+    use crate::store::contract;
+
+    contract!(what_is_long_past_is_purged_and_known_places_are_kept);
+
+    async fn what_is_long_past_is_purged_and_known_places_are_kept(database: &Database) {
+        let store = Database::open(database).await;
+        for name in ["ann", "bob"] {
+            let counted = admitted(&store, &at(name, HOME)).await;
+            if name == "ann" {
+                store.succeeded(&digests(["ann"]), at(name, HOME).prefix, Some(counted)).await.unwrap();
+            }
+        }
+        let registrations = RegistrationLimits::new(3, 60);
+        assert_eq!(store.admit_registration(at("ann", HOME).prefix, &registrations).await.unwrap(), None);
+        assert_eq!(database.count("login_attempts").await, 6);
+        let now = database.now();
+        store.purge_expired(now.plus(DAY * 2)).await.unwrap();
+        assert_eq!(database.count("login_attempts").await, 2, "prefix and all are forgiven by then");
+        store.purge_expired(now.plus(FAILURES_KEPT + Duration::from_secs(60))).await.unwrap();
+        assert_eq!(database.count("login_attempts").await, 1);
+        database.clock.advance(FAILURES_KEPT + Duration::from_secs(60));
+        assert_eq!(admitted(&store, &at("ann", HOME)).await, Counted::AsOwner);
+        store.purge_expired(database.now().plus(PLACE_KEPT + Duration::from_secs(60))).await.unwrap();
+        assert_eq!(database.count("login_attempts").await, 0);
+    }
 }

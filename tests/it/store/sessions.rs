@@ -1,8 +1,9 @@
-//! The contract of every store of sessions. A backend is whatever can open it: [`Backends`] says how, [`on!`] makes a
-//! test of each law on it.
+//! The contract of every store of sessions: how it is opened, and the laws of one session.
 
 mod decided;
+mod lists;
 mod races;
+mod rotations;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,20 +12,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use signet::clients::{ClientId, Insert, ResourceId, ScopeSet};
 use signet::ports::{Clock, Entropy, SystemEntropy, Timestamp};
-use signet::store::redis::{Options, RedisStore};
 use signet::tokens::session::{
     Amr, ClientBinding, Delivery, DeviceLabel, Generation, MacKeyId, Motion, Presented, Presenter, RefreshPolicy,
     Rotation, Session, SessionGrant, SessionId, SessionPage, SessionStore, Swapped,
 };
 use uuid::Uuid;
 
-use super::{Database, at_once};
+use super::{Database, InRedis, at_once, on_each_store};
 use crate::app::{Backend, HeldClock};
-use crate::redis::{Cluster, Redis, connection};
+use decided::whatever_is_presented_the_store_does_what_is_decided;
+use lists::{
+    a_damaged_session_is_left_out_of_lists_and_hides_no_other, a_list_goes_on_where_its_page_ended,
+    lists_tell_all_living_sessions_of_one_and_no_others, pages,
+};
+use races::{
+    a_replay_after_the_window_ends_that_session_and_no_other_of_the_person, races_fork_nothing_and_sign_nobody_out,
+};
+use rotations::{
+    a_rotation_answers_what_was_before_and_leaves_what_it_should,
+    a_rotation_is_taken_back_while_it_is_the_last_and_never_twice, an_end_and_fifty_rotations_at_once_leave_no_session,
+    fifty_that_come_late_move_nothing, of_fifty_at_one_generation_one_moves_it,
+    tokens_that_stay_are_noted_by_the_minute_and_never_move,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
-const DEADLINE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(10);
 const POLICY: RefreshPolicy = RefreshPolicy { grace: GRACE };
 
@@ -61,73 +73,30 @@ impl Backends for Database {
     }
 }
 
-/// Makes a module of tests, one of each law, on a backend.
-macro_rules! on {
-    ($module:ident, $backend:expr) => {
-        $crate::store::sessions::on!(@laws $module, $backend, [
-            a_session_is_found_as_it_was_stored,
-            a_session_is_stored_once,
-            a_session_that_has_expired_is_not_found,
-            a_rotation_answers_what_was_before_and_leaves_what_it_should,
-            a_rotation_is_taken_back_while_it_is_the_last_and_never_twice,
-            of_fifty_at_one_generation_one_moves_it,
-            fifty_that_come_late_move_nothing,
-            a_session_ends_once_and_is_not_found_after,
-            an_end_and_fifty_rotations_at_once_leave_no_session,
-            lists_tell_all_living_sessions_of_one_and_no_others,
-            a_list_goes_on_where_its_page_ended,
-            a_damaged_session_is_left_out_of_lists_and_hides_no_other,
-            a_session_is_prolonged_by_use_and_never_past_its_end,
-            tokens_that_stay_are_noted_by_the_minute_and_never_move,
-            whatever_is_presented_the_store_does_what_is_decided,
-            races_fork_nothing_and_sign_nobody_out,
-            a_replay_after_the_window_ends_that_session_and_no_other_of_the_person,
-        ]);
-    };
-    (@laws $module:ident, $backend:expr, [$($law:ident),+ $(,)?]) => {
-        mod $module {
-            use super::*;
-
-            $(#[actix_web::test]
-            async fn $law() {
-                super::$law(&$backend).await;
-            })+
-        }
-    };
-}
-pub(crate) use on;
-
-on!(sqlite, Database::new(Backend::Sqlite));
-on!(postgres, Database::new(Backend::Postgres));
-on!(redis, InRedis::single());
-on!(redis_cluster, InRedis::cluster());
-
-/// A namespace of its own in a Redis that all tests share.
-struct InRedis {
-    options: Options,
-    servers: Vec<&'static Redis>,
-    clock: HeldClock,
-}
-
-impl InRedis {
-    fn single() -> Self {
-        Self::with(connection::options(&Redis::shared().url()), vec![Redis::shared()])
-    }
-
-    fn cluster() -> Self {
-        Self::with(connection::cluster(Cluster::shared()), Cluster::shared().nodes.iter().collect())
-    }
-
-    /// Ten times the time of production, and more: other tests share this machine.
-    fn with(options: Options, servers: Vec<&'static Redis>) -> Self {
-        Self { options: Options { timeout: DEADLINE, ..options }, servers, clock: HeldClock::new() }
-    }
-}
+on_each_store![
+    a_session_is_found_as_it_was_stored,
+    a_session_is_stored_once,
+    a_session_that_has_expired_is_not_found,
+    a_rotation_answers_what_was_before_and_leaves_what_it_should,
+    a_rotation_is_taken_back_while_it_is_the_last_and_never_twice,
+    of_fifty_at_one_generation_one_moves_it,
+    fifty_that_come_late_move_nothing,
+    a_session_ends_once_and_is_not_found_after,
+    an_end_and_fifty_rotations_at_once_leave_no_session,
+    lists_tell_all_living_sessions_of_one_and_no_others,
+    a_list_goes_on_where_its_page_ended,
+    a_damaged_session_is_left_out_of_lists_and_hides_no_other,
+    a_session_is_prolonged_by_use_and_never_past_its_end,
+    tokens_that_stay_are_noted_by_the_minute_and_never_move,
+    whatever_is_presented_the_store_does_what_is_decided,
+    races_fork_nothing_and_sign_nobody_out,
+    a_replay_after_the_window_ends_that_session_and_no_other_of_the_person,
+];
 
 #[async_trait(?Send)]
 impl Backends for InRedis {
     async fn open(&self) -> Arc<dyn SessionStore> {
-        Arc::new(RedisStore::open(&self.options, Arc::new(self.clock.clone())).await.unwrap())
+        Arc::new(InRedis::open(self).await)
     }
 
     fn clock(&self) -> &HeldClock {
@@ -141,11 +110,6 @@ impl Backends for InRedis {
         assert_eq!(taken, 1);
     }
 }
-
-use decided::whatever_is_presented_the_store_does_what_is_decided;
-use races::{
-    a_replay_after_the_window_ends_that_session_and_no_other_of_the_person, races_fork_nothing_and_sign_nobody_out,
-};
 
 /// A session of a public client that begins now.
 fn session(now: Timestamp) -> Session {
@@ -238,89 +202,6 @@ async fn a_session_that_has_expired_is_not_found(backend: &dyn Backends) {
     assert_eq!(page.sessions, []);
 }
 
-async fn a_rotation_answers_what_was_before_and_leaves_what_it_should(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let before = stored(&*store, session(backend.clock().now())).await;
-    backend.clock().advance(MINUTE);
-    let now = backend.clock().now();
-    let swapped = present(&*store, &before, 0, 2).await;
-    assert_eq!(swapped, Swapped { before: Some(before.clone()), now, moved: true });
-    let after = before.clone().rotated(Generation(1), MacKeyId(2), now);
-    assert_eq!(store.load(before.id).await.unwrap().as_ref(), Some(&after));
-    // A retry whose answer was lost, and the successor while it is new.
-    for generation in [0, 1] {
-        let swapped = present(&*store, &before, generation, 3).await;
-        assert_eq!(swapped, Swapped { before: Some(after.clone()), now, moved: false });
-    }
-    assert_eq!(store.load(before.id).await.unwrap(), Some(after));
-    let absent = Session { id: SessionId::from_bytes([0; 16]), ..before };
-    assert_eq!(present(&*store, &absent, 0, 2).await, Swapped { before: None, now, moved: false });
-}
-
-async fn a_rotation_is_taken_back_while_it_is_the_last_and_never_twice(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let before = stored(&*store, session(backend.clock().now())).await;
-    backend.clock().advance(MINUTE);
-    let now = backend.clock().now();
-    assert!(present(&*store, &before, 0, 2).await.moved);
-    let after = before.clone().rotated(Generation(1), MacKeyId(2), now);
-    assert!(store.set_back(&after, &before.motion).await.unwrap());
-    let back = after.clone().set_back(&before.motion);
-    assert_eq!(store.load(before.id).await.unwrap().as_ref(), Some(&back));
-    assert_eq!((back.motion.generation, back.motion.last_used_at), (Generation(0), now));
-    assert!(!store.set_back(&after, &before.motion).await.unwrap(), "once");
-    // It is presented as if nothing had been, and so is the successor that somebody may have got.
-    assert!(present(&*store, &before, 0, 3).await.moved);
-    assert!(!store.set_back(&after, &before.motion).await.unwrap(), "another rotation");
-    let again = before.clone().rotated(Generation(1), MacKeyId(3), now);
-    assert!(store.set_back(&again, &before.motion).await.unwrap());
-    assert!(present(&*store, &before, 1, 4).await.moved, "adopted");
-    backend.clock().advance(MINUTE);
-    let last = before.clone().rotated(Generation(2), MacKeyId(4), now);
-    assert_eq!(store.load(before.id).await.unwrap(), Some(last.clone()));
-    store.end(before.id).await.unwrap();
-    assert!(!store.set_back(&last, &again.motion).await.unwrap(), "it has ended");
-}
-
-async fn of_fifty_at_one_generation_one_moves_it(backend: &dyn Backends) {
-    let stores = [backend.open().await, backend.open().await];
-    let session = stored(&*stores[0], session(backend.clock().now())).await;
-    let mut keys = BTreeSet::new();
-    for generation in 0..8_u32 {
-        let racers = (0..50).map(|racer| {
-            let (store, session) = (Arc::clone(&stores[racer % 2]), session.clone());
-            async move { present(&*store, &session, generation, u32::try_from(racer).unwrap() + 100).await }
-        });
-        let answers = at_once(racers).await;
-        assert_eq!(answers.iter().filter(|answer| answer.moved).count(), 1, "generation {generation}");
-        let winner = answers.iter().position(|answer| answer.moved).unwrap();
-        for answer in answers.iter().filter(|answer| !answer.moved) {
-            let motion = answer.before.as_ref().unwrap().motion;
-            assert_eq!(motion.generation, Generation(generation + 1));
-            assert_eq!(motion.mac_key, MacKeyId(u32::try_from(winner).unwrap() + 100));
-            keys.insert((motion.generation, motion.mac_key));
-        }
-        backend.clock().advance(GRACE);
-    }
-    assert_eq!(keys.len(), 8, "one successor a generation");
-}
-
-async fn fifty_that_come_late_move_nothing(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let session = stored(&*store, session(backend.clock().now())).await;
-    present(&*store, &session, 0, 2).await;
-    backend.clock().advance(GRACE);
-    let before = store.load(session.id).await.unwrap().unwrap();
-    let racers = (0..50).map(|_| {
-        let (store, session) = (Arc::clone(&store), session.clone());
-        async move { present(&*store, &session, 0, 3).await }
-    });
-    for answer in at_once(racers).await {
-        assert_eq!((answer.moved, answer.before.as_ref()), (false, Some(&before)));
-    }
-    assert_eq!(store.load(session.id).await.unwrap(), Some(before));
-}
-
 async fn a_session_ends_once_and_is_not_found_after(backend: &dyn Backends) {
     let (one, other) = (backend.open().await, backend.open().await);
     let ended = stored(&*one, session(backend.clock().now())).await;
@@ -335,122 +216,6 @@ async fn a_session_ends_once_and_is_not_found_after(backend: &dyn Backends) {
         let read = async |after| store.list_by_client(&ended.client, after, 10).await.unwrap();
         assert_eq!(pages(read, 10).await, std::slice::from_ref(&kept));
     }
-}
-
-async fn an_end_and_fifty_rotations_at_once_leave_no_session(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let session = stored(&*store, session(backend.clock().now())).await;
-    let acts = (0..50).map(|racer| {
-        let (store, session) = (Arc::clone(&store), session.clone());
-        async move {
-            if racer == 25 {
-                assert!(store.end(session.id).await.unwrap());
-            } else {
-                present(&*store, &session, 0, 2).await;
-            }
-        }
-    });
-    at_once(acts).await;
-    assert_eq!(store.load(session.id).await.unwrap(), None);
-    assert_eq!(store.list_by_user(session.user, None, 10).await.unwrap(), SessionPage::default());
-}
-
-/// Sessions of two people at two clients, some of which have expired.
-async fn many(store: &dyn SessionStore, now: Timestamp) -> Vec<Session> {
-    let mut all = Vec::new();
-    for place in 0..120_u8 {
-        let client = ClientId::parse(if place % 3 == 0 { "web" } else { "app" }).unwrap();
-        let idle = if place % 5 == 0 { MINUTE } else { DAY };
-        let user = Uuid::from_bytes([place % 2; 16]);
-        all.push(stored(store, Session { user, client, idle, ..session(now) }).await);
-    }
-    all.sort_by_key(|session| session.id);
-    all
-}
-
-/// All pages of a list.
-async fn pages<F: AsyncFn(Option<SessionId>) -> SessionPage>(read: F, most: usize) -> Vec<Session> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = read(after).await;
-        assert!(page.sessions.len() <= most);
-        all.extend(page.sessions);
-        after = page.next;
-        if after.is_none() {
-            return all;
-        }
-    }
-}
-
-async fn lists_tell_all_living_sessions_of_one_and_no_others(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let all = many(&*store, backend.clock().now()).await;
-    backend.clock().advance(MINUTE);
-    for limit in [1, 7, 500] {
-        for user in [Uuid::from_bytes([0; 16]), Uuid::from_bytes([1; 16])] {
-            let expected: Vec<_> =
-                all.iter().filter(|session| session.user == user && session.idle == DAY).cloned().collect();
-            let read = async |after| store.list_by_user(user, after, limit).await.unwrap();
-            assert_eq!(pages(read, limit as usize).await, expected, "{limit}");
-        }
-        for client in ["web", "app"] {
-            let client = ClientId::parse(client).unwrap();
-            let expected: Vec<_> =
-                all.iter().filter(|session| session.client == client && session.idle == DAY).cloned().collect();
-            let read = async |after| store.list_by_client(&client, after, limit).await.unwrap();
-            assert_eq!(pages(read, limit as usize).await, expected, "{limit}");
-        }
-    }
-    let nobody = store.list_by_user(Uuid::from_bytes([9; 16]), None, 10).await.unwrap();
-    assert_eq!(nobody, SessionPage::default());
-}
-
-async fn a_list_goes_on_where_its_page_ended(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let now = backend.clock().now();
-    let mut all = Vec::new();
-    for _ in 0..9 {
-        all.push(stored(&*store, session(now)).await);
-    }
-    all.sort_by_key(|session| session.id);
-    let mut page = store.list_by_user(all[0].user, None, 4).await.unwrap();
-    let mut told = page.sessions.clone();
-    // What a page has told may end, and what it has not told yet too.
-    store.end(all[1].id).await.unwrap();
-    store.end(all[6].id).await.unwrap();
-    while let Some(after) = page.next {
-        page = store.list_by_user(all[0].user, Some(after), 4).await.unwrap();
-        told.extend(page.sessions.clone());
-    }
-    all.remove(6);
-    assert_eq!(told, all);
-}
-
-async fn a_damaged_session_is_left_out_of_lists_and_hides_no_other(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let now = backend.clock().now();
-    let mut all = Vec::new();
-    for _ in 0..9 {
-        all.push(stored(&*store, session(now)).await);
-    }
-    all.sort_by_key(|session| session.id);
-    // At the end of a page, between others, and two that are a page of their own.
-    let damaged = [0, 3, 4, 5, 8].map(|place| all[place].id);
-    for id in damaged {
-        backend.damage(id).await;
-        store.load(id).await.unwrap_err();
-    }
-    all.retain(|session| !damaged.contains(&session.id));
-    let (user, client) = (all[0].user, all[0].client.clone());
-    for limit in [1, 2, 4, 10] {
-        let read = async |after| store.list_by_user(user, after, limit).await.unwrap();
-        assert_eq!(pages(read, limit as usize).await, all, "{limit}");
-        let read = async |after| store.list_by_client(&client, after, limit).await.unwrap();
-        assert_eq!(pages(read, limit as usize).await, all, "{limit}");
-    }
-    // What can't be read can still be ended, by its name.
-    assert!(store.end(damaged[0]).await.unwrap());
-    assert_eq!(store.load(damaged[0]).await.unwrap(), None);
 }
 
 async fn a_session_is_prolonged_by_use_and_never_past_its_end(backend: &dyn Backends) {
@@ -469,25 +234,6 @@ async fn a_session_is_prolonged_by_use_and_never_past_its_end(backend: &dyn Back
     backend.clock().advance(Duration::from_millis(1));
     assert_eq!(store.load(session.id).await.unwrap(), None);
     assert!(!present(&*store, &session, generation, 2).await.moved);
-}
-
-async fn tokens_that_stay_are_noted_by_the_minute_and_never_move(backend: &dyn Backends) {
-    let store = backend.open().await;
-    let now = backend.clock().now();
-    let session = Session { rotation: Rotation::Stays, idle: MINUTE * 2, ..session(now) };
-    let mut expected = stored(&*store, session).await;
-    for _ in 0..10 {
-        backend.clock().advance(MINUTE - Duration::from_secs(1));
-        let swapped = present(&*store, &expected, 0, 2).await;
-        assert_eq!((swapped.before.as_ref(), swapped.moved), (Some(&expected), false));
-        assert_eq!(store.load(expected.id).await.unwrap().as_ref(), Some(&expected), "not yet");
-        backend.clock().advance(Duration::from_secs(1));
-        assert!(!present(&*store, &expected, 0, 2).await.moved);
-        expected = expected.touched(backend.clock().now());
-        assert_eq!(store.load(expected.id).await.unwrap().as_ref(), Some(&expected));
-    }
-    backend.clock().advance(MINUTE * 2);
-    assert_eq!(store.load(expected.id).await.unwrap(), None);
 }
 
 /// In one database, what has expired takes no room for long.
