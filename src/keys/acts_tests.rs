@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use signet_verify::Algorithm::{self, Ed25519, Es256, Rs256};
 
-use super::fixtures::{candidate, key};
+use super::fixtures::{candidate, key, policy};
 use super::kind::{KeySpec, Kid, RsaBits};
 use super::plan::{generated_by, plan};
 use super::rotation::{
@@ -33,15 +33,7 @@ struct Desk {
 impl Desk {
     /// A day after the first keys were made.
     fn of(specs: &[KeySpec]) -> Self {
-        let policy = Policy {
-            specs: specs.to_vec(),
-            rotate_every: DAY * 30,
-            propagation: MINUTE * 15,
-            lease: MINUTE * 10,
-            skew: MINUTE,
-            longest_lifetime: MINUTE * 5,
-        };
-        let mut desk = Self { table: KeyTable::default(), policy, now: START, made: Vec::new() };
+        let mut desk = Self { table: KeyTable::default(), policy: policy(specs), now: START, made: Vec::new() };
         desk.sweep();
         desk.now = START.plus(DAY);
         desk

@@ -11,8 +11,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use signet_verify::{Algorithm, PublicJwk, PublicKey};
 
 use super::history::History;
-use super::kind::{Kid, Origin, Purpose};
+use super::kind::{KeySpec, Kid, Origin, Purpose};
 use super::plan::Candidate;
+use super::rotation::Policy;
 use super::states::{Key, KeyState};
 use super::store::{COMMIT_WITHIN, Commit, KeyChange, KeyStore, StoredKeys};
 use super::table::KeyTable;
@@ -58,6 +59,18 @@ pub(crate) fn candidate(seed: u64, algorithm: Algorithm) -> Candidate {
     let Key { kid, public, origin, .. } = key(seed, algorithm, Timestamp::from_secs(0));
     let sealed = Sealed { master_key_id: String::new(), bytes: Vec::new() };
     Candidate { kid, algorithm, public, origin, sealed }
+}
+
+/// The policy by default: keys of these kinds sign for thirty days each.
+pub(crate) fn policy(specs: &[KeySpec]) -> Policy {
+    Policy {
+        specs: specs.to_vec(),
+        rotate_every: Duration::from_secs(30 * 86_400),
+        propagation: Duration::from_secs(900),
+        lease: Duration::from_secs(600),
+        skew: Duration::from_secs(60),
+        longest_lifetime: Duration::from_secs(300),
+    }
 }
 
 /// A clock that stands until it is moved.

@@ -34,14 +34,7 @@ fn master() -> &'static MasterKey {
 }
 
 fn policy() -> Policy {
-    Policy {
-        specs: vec![KeySpec::Es256],
-        rotate_every: Duration::from_secs(86_400),
-        propagation: Duration::from_secs(900),
-        lease: LEASE,
-        skew: Duration::from_secs(60),
-        longest_lifetime: Duration::from_secs(300),
-    }
+    Policy { rotate_every: Duration::from_secs(86_400), lease: LEASE, ..fixtures::policy(&[KeySpec::Es256]) }
 }
 
 /// A snapshot, as the store would give it, of these keys in these states.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use signet_verify::Algorithm::{self, Ed25519, Es256, Rs256};
 
-use super::fixtures::{candidate, key};
+use super::fixtures::{candidate, key, policy};
 use super::kind::{KeySpec, Kid, Origin, RsaBits};
 use super::plan::{PlanRefused, generated_by, plan};
 use super::rotation::{Action, Broken, Policy, Step, SweepRefused, add, invariant, next_due, rotate_now, sweep};
@@ -18,17 +18,6 @@ const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
-
-fn policy(specs: &[KeySpec]) -> Policy {
-    Policy {
-        specs: specs.to_vec(),
-        rotate_every: DAY * 30,
-        propagation: MINUTE * 15,
-        lease: MINUTE * 10,
-        skew: MINUTE,
-        longest_lifetime: MINUTE * 5,
-    }
-}
 
 /// A table over which time passes. Keys are named by the order in which they were made.
 struct Story {

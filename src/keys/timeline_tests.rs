@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use signet_verify::Algorithm::{self, Ed25519, Es256};
 
-use super::fixtures::candidate;
+use super::fixtures::{self, candidate};
 use super::kind::{KeySpec, Kid};
 use super::plan::{generated_by, plan};
 use super::rotation::{Action, KeyAct, MOST_STEADY, Policy, steady, sweep};
@@ -23,14 +23,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn policy() -> Policy {
-    Policy {
-        specs: vec![KeySpec::Es256],
-        rotate_every: DAY * 30,
-        propagation: MINUTE * 15,
-        lease: MINUTE * 10,
-        skew: MINUTE,
-        longest_lifetime: MINUTE * 5,
-    }
+    fixtures::policy(&[KeySpec::Es256])
 }
 
 /// A table over which time passes. Keys are named by the order in which they were made.

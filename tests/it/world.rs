@@ -10,7 +10,12 @@ use signet::clients::{
     Client, ClientId, ClientMetadata, ClientStore, Insert, LOGIN_CLIENT, Resource, ResourceId, ResourceStore, ScopeSet,
     SecretOrigin, Swap,
 };
-use signet::ports::{Clock, SystemEntropy};
+use signet::ports::{Clock, Entropy, SystemEntropy, Timestamp};
+use signet::tokens::session::{
+    AddressPrefix, Amr, ClientBinding, Delivery, DeviceLabel, Generation, MacKeyId, Motion, Rotation, Session,
+    SessionGrant, SessionId,
+};
+use uuid::Uuid;
 
 use crate::app::{Installation, Signet};
 
@@ -97,6 +102,32 @@ impl World {
             client.roll_secret(SecretOrigin::Issued, overlap, &SystemEntropy, self.clock.now()).unwrap();
         assert_eq!(self.opened.store.update_client(&changed, &entry()).await.unwrap(), Swap::Swapped);
         secret.expose().to_owned()
+    }
+}
+
+/// A session of a public client that begins now, with a name of its own.
+pub fn session(now: Timestamp) -> Session {
+    let mut id = [0; SessionId::LEN];
+    SystemEntropy.fill(&mut id);
+    Session {
+        id: SessionId::from_bytes(id),
+        user: Uuid::from_bytes([7; 16]),
+        client: ClientId::parse("web").unwrap(),
+        binding: ClientBinding::Public,
+        grant: SessionGrant {
+            resource: ResourceId::from_stored("https://api.example"),
+            scope: ScopeSet::parse("read write").unwrap(),
+        },
+        rotation: Rotation::Rotates,
+        delivery: Delivery::Body,
+        created_at: now,
+        auth_time: now,
+        amr: vec![Amr::Password],
+        idle: Duration::from_secs(14 * 86_400),
+        expires_at: now.plus(Duration::from_secs(90 * 86_400)),
+        device: DeviceLabel::fitting("Firefox on Linux"),
+        address: Some(AddressPrefix::V4([192, 0, 2])),
+        motion: Motion { generation: Generation::FIRST, mac_key: MacKeyId(1), rotated_at: None, last_used_at: now },
     }
 }
 

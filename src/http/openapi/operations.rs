@@ -4,6 +4,7 @@ mod accounts;
 mod clients;
 mod keys;
 mod people;
+mod resources;
 
 use serde_json::{Value, json};
 
@@ -143,6 +144,55 @@ fn plain(
     Described { id, tag, summary, description, query: &[], body: None, if_match: false, successes, errors: &[] }
 }
 
+/// Of a list in pages of `schema`.
+fn list(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    schema: &'static str,
+) -> Described {
+    Described { query: LIST, ..plain(id, tag, summary, description, vec![answered("A page of them.", JSON, schema)]) }
+}
+
+/// Of one of many, which may not be there.
+fn show(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    success: Success,
+) -> Described {
+    Described { errors: &[404], ..plain(id, tag, summary, description, vec![success]) }
+}
+
+/// Of a new one, made of a body.
+fn create(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    body: &'static str,
+    success: Success,
+) -> Described {
+    Described {
+        body: json_body(body, true),
+        errors: OF_A_NEW_ONE,
+        ..plain(id, tag, summary, description, vec![success])
+    }
+}
+
+/// Of a change of what may have been changed since: it takes `If-Match`.
+fn change(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    success: Success,
+) -> Described {
+    Described { if_match: true, errors: OF_A_CHANGE, ..plain(id, tag, summary, description, vec![success]) }
+}
+
 const NOT_MODIFIED: Success =
     Success { status: 304, description: "The caller has it: `If-None-Match`.", content: None, tagged: false };
 
@@ -253,62 +303,11 @@ fn of_admin(operation: Operation) -> Described {
         | Operation::RollSecret
         | Operation::DisableClient
         | Operation::EnableClient => clients::described(operation),
-        Operation::ListResources => Described {
-            query: LIST,
-            ..plain(
-                "list_resources",
-                RESOURCES,
-                "List the resources",
-                "By ascending identifier.",
-                vec![answered("A page of them.", JSON, "PageOfResourceView")],
-            )
-        },
-        Operation::CreateResource => Described {
-            body: json_body("CreateResource", true),
-            errors: OF_A_NEW_ONE,
-            ..plain(
-                "create_resource",
-                RESOURCES,
-                "Register a resource",
-                "",
-                vec![tagged(201, "It is registered.", "ResourceView")],
-            )
-        },
-        Operation::ShowResource => Described {
-            errors: &[404],
-            ..plain(
-                "show_resource",
-                RESOURCES,
-                "Show a resource",
-                "",
-                vec![tagged(200, "The resource.", "ResourceView")],
-            )
-        },
-        Operation::ReplaceResource => Described {
-            body: json_body("ReplaceResource", true),
-            if_match: true,
-            errors: OF_A_CHANGE,
-            ..plain(
-                "replace_resource",
-                RESOURCES,
-                "Replace all that describes a resource",
-                "What is absent becomes the default. Nothing happens where it is so already. The reserved resource is not \
-                 editable.",
-                vec![tagged(200, "The resource as it is now.", "ResourceView")],
-            )
-        },
-        Operation::DeleteResource => Described {
-            query: &[REASON],
-            if_match: true,
-            errors: OF_A_CHANGE,
-            ..plain(
-                "delete_resource",
-                RESOURCES,
-                "Remove a resource",
-                "Refused with 409 while clients name it.",
-                vec![gone("It is gone.")],
-            )
-        },
+        Operation::ListResources
+        | Operation::CreateResource
+        | Operation::ShowResource
+        | Operation::ReplaceResource
+        | Operation::DeleteResource => resources::described(operation),
         Operation::ListUsers
         | Operation::CreateUser
         | Operation::ImportUsers

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
-use signet::clients::{ClientId, Insert, ResourceId, ScopeSet};
+use signet::clients::{ClientId, Insert};
 use signet::ports::{Clock, StoreError, SystemClock, Timestamp};
 use signet::secret::sha256;
 use signet::store::redis::{Options, RedisStore};
 use signet::tokens::session::{
-    AddressPrefix, Amr, ClientBinding, Decision, Delivery, DeviceLabel, Generation, MacKeyId, Motion, Presented,
-    Presenter, RefreshPolicy, Rotation, Session, SessionGrant, SessionId, SessionStore, decide,
+    ClientBinding, Decision, Delivery, DeviceLabel, Generation, MacKeyId, Motion, Presented, Presenter, RefreshPolicy,
+    Rotation, Session, SessionId, SessionStore, decide,
 };
 use uuid::Uuid;
 
@@ -30,29 +30,11 @@ pub(super) const POLICY: RefreshPolicy = RefreshPolicy { grace: Duration::from_s
 const BOUND: Duration = Duration::from_millis(250);
 pub(super) const NEXT_KEY: MacKeyId = MacKeyId(9);
 
-/// One of a public client that begins now; `number` tells it from others, and its person from other persons.
+/// One that begins now; `number` tells it from others, and its person from other persons.
 pub(super) fn session(number: u32, now: Timestamp) -> Session {
     let id = sha256(&number.to_be_bytes());
-    Session {
-        id: SessionId::from_bytes(*id.first_chunk().unwrap()),
-        user: Uuid::from_u128(u128::from(number)),
-        client: ClientId::parse("web").unwrap(),
-        binding: ClientBinding::Public,
-        grant: SessionGrant {
-            resource: ResourceId::from_stored("https://api.example"),
-            scope: ScopeSet::parse("read write").unwrap(),
-        },
-        rotation: Rotation::Rotates,
-        delivery: Delivery::Body,
-        created_at: now,
-        auth_time: now,
-        amr: vec![Amr::Password],
-        idle: Duration::from_secs(14 * 86_400),
-        expires_at: now.plus(Duration::from_secs(90 * 86_400)),
-        device: DeviceLabel::fitting("Firefox on Linux"),
-        address: Some(AddressPrefix::V4([192, 0, 2])),
-        motion: Motion { generation: Generation::FIRST, mac_key: MacKeyId(1), rotated_at: None, last_used_at: now },
-    }
+    let id = SessionId::from_bytes(*id.first_chunk().unwrap());
+    Session { id, user: Uuid::from_u128(u128::from(number)), ..crate::world::session(now) }
 }
 
 pub(super) fn presented(session: &Session, generation: u32) -> Presented<'_> {

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use signet::clients::{ClientId, Insert, ResourceId, ScopeSet};
-use signet::ports::{Clock, Entropy, SystemEntropy, Timestamp};
+use signet::clients::{ClientId, Insert};
+use signet::ports::{Clock, SystemEntropy, Timestamp};
 use signet::tokens::session::{
-    Amr, ClientBinding, Delivery, DeviceLabel, Generation, MacKeyId, Motion, Presented, Presenter, RefreshPolicy,
-    Rotation, Session, SessionGrant, SessionId, SessionPage, SessionStore, Swapped,
+    ClientBinding, Delivery, Generation, MacKeyId, Motion, Presented, Presenter, RefreshPolicy, Rotation, Session,
+    SessionId, SessionPage, SessionStore, Swapped,
 };
 use uuid::Uuid;
 
 use super::{Database, InRedis, at_once, on_each_store};
 use crate::app::{Backend, HeldClock};
+use crate::world::session;
 use decided::whatever_is_presented_the_store_does_what_is_decided;
 use lists::{
     a_damaged_session_is_left_out_of_lists_and_hides_no_other, a_list_goes_on_where_its_page_ended,
@@ -108,32 +109,6 @@ impl Backends for InRedis {
         // Of a Cluster, one node has it, and the others say so.
         let taken = self.servers.iter().filter(|server| server.ask(&["SET", &key, "junk"]) == "OK").count();
         assert_eq!(taken, 1);
-    }
-}
-
-/// A session of a public client that begins now.
-fn session(now: Timestamp) -> Session {
-    let mut id = [0; SessionId::LEN];
-    SystemEntropy.fill(&mut id);
-    Session {
-        id: SessionId::from_bytes(id),
-        user: Uuid::from_bytes([7; 16]),
-        client: ClientId::parse("web").unwrap(),
-        binding: ClientBinding::Public,
-        grant: SessionGrant {
-            resource: ResourceId::from_stored("https://api.example"),
-            scope: ScopeSet::parse("read write").unwrap(),
-        },
-        rotation: Rotation::Rotates,
-        delivery: Delivery::Body,
-        created_at: now,
-        auth_time: now,
-        amr: vec![Amr::Password],
-        idle: DAY * 14,
-        expires_at: now.plus(DAY * 90),
-        device: DeviceLabel::fitting("Firefox on Linux"),
-        address: None,
-        motion: Motion { generation: Generation::FIRST, mac_key: MacKeyId(1), rotated_at: None, last_used_at: now },
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the endpoints of accounts and sessions do, in words.
 
 use super::{
-    CURSOR, Described, OF_A_CHANGE, OF_A_NEW_ONE, PAGE_SIZE, Parameter, REASON, SESSIONS, Success, TEXT, USERS,
-    answered, gone, json_body, parameter, plain, tagged,
+    CURSOR, Described, PAGE_SIZE, Parameter, REASON, SESSIONS, TEXT, USERS, answered, change, create, gone, json_body,
+    parameter, plain, show, tagged,
 };
 use crate::http::admin::Operation;
 
@@ -30,19 +30,16 @@ pub(super) fn described(operation: Operation) -> Described {
                 vec![tagged(201, "It is made.", "UserView")],
             )
         },
-        Operation::ImportUsers => Described {
-            body: json_body("ImportUsers", true),
-            errors: OF_A_NEW_ONE,
-            ..plain(
-                "import_users",
-                USERS,
-                "Take accounts over with the hashes of their passwords",
-                "argon2, bcrypt, scrypt and PBKDF2; the first login replaces each by argon2id. Each row is taken or refused by \
-                 itself, and answered in its place. Whoever may do this may bring identifiers along that resources know \
-                 people by: give the scope to nobody who does not need it.",
-                vec![answered("What became of each row.", JSON, "ImportReport")],
-            )
-        },
+        Operation::ImportUsers => create(
+            "import_users",
+            USERS,
+            "Take accounts over with the hashes of their passwords",
+            "argon2, bcrypt, scrypt and PBKDF2; the first login replaces each by argon2id. Each row is taken or refused by \
+             itself, and answered in its place. Whoever may do this may bring identifiers along that resources know people \
+             by: give the scope to nobody who does not need it.",
+            "ImportUsers",
+            answered("What became of each row.", JSON, "ImportReport"),
+        ),
         Operation::ExportUsers => Described {
             query: &[PAGE_SIZE, CURSOR, REASON],
             ..plain(
@@ -84,12 +81,8 @@ const USER_LIST: &[Parameter] = &[
 ];
 
 fn of_one(operation: Operation) -> Described {
-    let change = |id, summary, description, successes: Vec<Success>| Described {
-        if_match: true,
-        errors: OF_A_CHANGE,
-        ..plain(id, USERS, summary, description, successes)
-    };
-    let as_now = || vec![tagged(200, "The account as it is now.", "UserView")];
+    let change = |id, summary, description, success| change(id, USERS, summary, description, success);
+    let as_now = || tagged(200, "The account as it is now.", "UserView");
     match operation {
         Operation::ReplaceUser => Described {
             body: json_body("ReplaceUser", true),
@@ -106,7 +99,7 @@ fn of_one(operation: Operation) -> Described {
                 "delete_user",
                 "Remove an account",
                 "Its sessions end. Its names are free again, its identifier never is.",
-                vec![gone("It is gone.")],
+                gone("It is gone."),
             )
         },
         Operation::IssueLink => Described {
@@ -115,7 +108,7 @@ fn of_one(operation: Operation) -> Described {
                 "issue_password_link",
                 "Make a one-time link to choose a password by",
                 POWER,
-                vec![tagged(200, "The link's token, here and never again.", "IssuedLink")],
+                tagged(200, "The link's token, here and never again.", "IssuedLink"),
             )
         },
         Operation::DisableUser => Described {
@@ -131,16 +124,13 @@ fn of_one(operation: Operation) -> Described {
             body: json_body("Because", false),
             ..change("enable_user", "Let the owner of a disabled account log in again", POWER, as_now())
         },
-        _ => Described {
-            errors: &[404],
-            ..plain(
-                "show_user",
-                USERS,
-                "Show an account",
-                "Without anything of its password.",
-                vec![tagged(200, "The account.", "UserView")],
-            )
-        },
+        _ => show(
+            "show_user",
+            USERS,
+            "Show an account",
+            "Without anything of its password.",
+            tagged(200, "The account.", "UserView"),
+        ),
     }
 }
 
@@ -156,10 +146,9 @@ fn of_sessions(operation: Operation) -> Described {
                 vec![answered("How many have ended.", JSON, "EndedCount")],
             )
         },
-        Operation::ShowSession => Described {
-            errors: &[404],
-            ..plain("show_session", SESSIONS, "Show a session", "", vec![answered("The session.", JSON, "LiveSession")])
-        },
+        Operation::ShowSession => {
+            show("show_session", SESSIONS, "Show a session", "", answered("The session.", JSON, "LiveSession"))
+        }
         Operation::EndSession => Described {
             query: &[REASON],
             errors: &[404],

@@ -1,45 +1,32 @@
 //! What the endpoints of clients do, in words.
 
-use super::{
-    CLIENTS, Described, JSON, LIST, OF_A_CHANGE, OF_A_NEW_ONE, REASON, answered, gone, json_body, plain, tagged,
-};
+use super::{CLIENTS, Described, REASON, Success, create, gone, json_body, list, show, tagged};
 use crate::http::admin::Operation;
+
+const POWER: &str = "Nobody gives, takes or resets an admin scope that their own token lacks (403 `beyond_own_power`).";
 
 /// The endpoint in words.
 pub(super) fn described(operation: Operation) -> Described {
-    let change = |id, summary, description, successes| Described {
-        if_match: true,
-        errors: OF_A_CHANGE,
-        ..plain(id, CLIENTS, summary, description, successes)
-    };
-    const POWER: &str =
-        "Nobody gives, takes or resets an admin scope that their own token lacks (403 `beyond_own_power`).";
     match operation {
-        Operation::RegisterClient => Described {
-            body: json_body("RegisterClient", true),
-            errors: OF_A_NEW_ONE,
-            ..plain(
-                "register_client",
-                CLIENTS,
-                "Register a client",
-                POWER,
-                vec![tagged(
-                    201,
-                    "It is registered. Its secret, where it has one, stands here and never again.",
-                    "RegisteredClient",
-                )],
-            )
-        },
-        Operation::ShowClient => Described {
-            errors: &[404],
-            ..plain(
-                "show_client",
-                CLIENTS,
-                "Show a client",
-                "Without its secrets.",
-                vec![tagged(200, "The client.", "ClientView")],
-            )
-        },
+        Operation::RegisterClient => create(
+            "register_client",
+            CLIENTS,
+            "Register a client",
+            POWER,
+            "RegisterClient",
+            tagged(
+                201,
+                "It is registered. Its secret, where it has one, stands here and never again.",
+                "RegisteredClient",
+            ),
+        ),
+        Operation::ShowClient => show(
+            "show_client",
+            CLIENTS,
+            "Show a client",
+            "Without its secrets.",
+            tagged(200, "The client.", "ClientView"),
+        ),
         Operation::ReplaceClient => Described {
             body: json_body("ReplaceClient", true),
             ..change(
@@ -47,12 +34,12 @@ pub(super) fn described(operation: Operation) -> Described {
                 "Replace all that describes a client",
                 "What is absent becomes the default; its secrets stay. Nothing happens where it is so already. Nobody gives \
                  or takes an admin scope that their own token lacks (403 `beyond_own_power`).",
-                vec![tagged(200, "The client as it is now.", "ClientView")],
+                as_now(),
             )
         },
         Operation::DeleteClient => Described {
             query: &[REASON],
-            ..change("delete_client", "Remove a client with its secrets", POWER, vec![gone("It is gone.")])
+            ..change("delete_client", "Remove a client with its secrets", POWER, gone("It is gone."))
         },
         Operation::RollSecret => Described {
             body: json_body("RollSecret", false),
@@ -60,7 +47,7 @@ pub(super) fn described(operation: Operation) -> Described {
                 "roll_secret",
                 "Give a client a new secret",
                 POWER,
-                vec![tagged(200, "The new secret, here and never again.", "RolledSecret")],
+                tagged(200, "The new secret, here and never again.", "RolledSecret"),
             )
         },
         Operation::DisableClient => Described {
@@ -69,27 +56,27 @@ pub(super) fn described(operation: Operation) -> Described {
                 "disable_client",
                 "Stop a client",
                 "It gets no more tokens; what it has lives on until it expires. Nothing happens where it is so already.",
-                vec![tagged(200, "The client as it is now.", "ClientView")],
+                as_now(),
             )
         },
         Operation::EnableClient => Described {
             body: json_body("Because", false),
-            ..change(
-                "enable_client",
-                "Let a disabled client work again",
-                POWER,
-                vec![tagged(200, "The client as it is now.", "ClientView")],
-            )
+            ..change("enable_client", "Let a disabled client work again", POWER, as_now())
         },
-        _ => Described {
-            query: LIST,
-            ..plain(
-                "list_clients",
-                CLIENTS,
-                "List the clients",
-                "By ascending identifier. One that can't be read is named in `damaged`.",
-                vec![answered("A page of them.", JSON, "PageOfClientView")],
-            )
-        },
+        _ => list(
+            "list_clients",
+            CLIENTS,
+            "List the clients",
+            "By ascending identifier. One that can't be read is named in `damaged`.",
+            "PageOfClientView",
+        ),
     }
+}
+
+fn change(id: &'static str, summary: &'static str, description: &'static str, success: Success) -> Described {
+    super::change(id, CLIENTS, summary, description, success)
+}
+
+const fn as_now() -> Success {
+    tagged(200, "The client as it is now.", "ClientView")
 }

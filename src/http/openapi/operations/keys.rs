@@ -1,6 +1,6 @@
 //! What the endpoints of the signing keys do, in words.
 
-use super::{Described, KEYS, LIST, OF_A_NEW_ONE, json_body, plain, tagged};
+use super::{Described, KEYS, LIST, OF_A_NEW_ONE, create, json_body, plain, show, tagged};
 use crate::http::admin::Operation;
 
 /// The endpoint in words.
@@ -10,10 +10,8 @@ pub(super) fn described(operation: Operation) -> Described {
         errors,
         ..plain(id, KEYS, summary, description, vec![tagged(200, "What was done.", "KeyChangeView")])
     };
-    let new = |id, summary, description, schema| Described {
-        body: json_body(schema, true),
-        errors: OF_A_NEW_ONE,
-        ..plain(id, KEYS, summary, description, vec![tagged(201, "It is published.", "KeyView")])
+    let new = |id, summary, description, schema| {
+        create(id, KEYS, summary, description, schema, tagged(201, "It is published.", "KeyView"))
     };
     const OF_AN_ACT: &[u16] = &[404, 408, 409, 413, 415];
     match operation {
@@ -68,16 +66,13 @@ pub(super) fn described(operation: Operation) -> Described {
             true,
             OF_AN_ACT,
         ),
-        Operation::ShowKey => Described {
-            errors: &[404],
-            ..plain(
-                "show_key",
-                KEYS,
-                "Show a key",
-                "Public facts only.",
-                vec![tagged(200, "The key, under the version of all keys.", "KeyView")],
-            )
-        },
+        Operation::ShowKey => show(
+            "show_key",
+            KEYS,
+            "Show a key",
+            "Public facts only.",
+            tagged(200, "The key, under the version of all keys.", "KeyView"),
+        ),
         _ => Described {
             query: LIST,
             ..plain(
