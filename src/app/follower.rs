@@ -235,11 +235,13 @@ impl Follower {
         self.out_of_service.note(self.keeper.ring().current().table(), &self.algorithms);
         self.refresh_keys.sweep().await?;
         self.presence.announce(&self.store, changes.now).await;
-        if self.clock.now() >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
+        let begun = self.clock.now();
+        if begun >= Timestamp::from_millis(self.purged_at.load(Ordering::Acquire)).plus(PURGE_EVERY) {
             let now = self.store.now().await?;
             self.store.purge_expired(now).await?;
             self.sessions.forget_expired(now);
-            self.purged_at.store(self.clock.now().millis(), Ordering::Release);
+            // Since it began: what expired while it went on is for the next one.
+            self.purged_at.store(begun.millis(), Ordering::Release);
         }
         Ok(())
     }
