@@ -9,6 +9,8 @@
 //! (NFC, NFD, another space) are one password, all else of it counts; nothing of unbounded size is hashed.
 
 mod cost;
+#[cfg(test)]
+mod effort;
 pub mod hasher;
 mod imported;
 mod phrases;

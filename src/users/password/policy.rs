@@ -169,6 +169,7 @@ fn is_telling(word: &str) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use super::super::effort::on_a_processor;
     use super::*;
 
     fn check(least: usize, typed: &str) -> Result<(), PasswordRefused> {
@@ -242,14 +243,6 @@ mod tests {
             let refused = check(15, personal).unwrap_err();
             assert_eq!(refused.reason(), "personal", "{personal}: {refused}");
         }
-    }
-
-    /// For how long a processor was this thread's, as Linux tells it; elsewhere whatever time has passed.
-    fn on_a_processor() -> Duration {
-        static BEGUN: std::sync::OnceLock<crate::ports::Stopwatch> = std::sync::OnceLock::new();
-        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-        let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
-        nanoseconds.map_or_else(|| BEGUN.get_or_init(crate::ports::Stopwatch::start).elapsed(), Duration::from_nanos)
     }
 
     #[test]

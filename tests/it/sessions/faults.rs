@@ -271,8 +271,9 @@ async fn a_failover_between_watched_nodes_is_answered_in_time_and_forks_nothing(
         stage.afterwards(fault, left).await;
         assert_ne!(watched.master().address, first.address);
         first.start_again();
-        crate::redis::eventually("the old master follows, and all Sentinels know", || {
-            first.follows() && watched.is_watched()
+        // On a busy machine they may have changed places once more.
+        crate::redis::eventually("one follows the other, and all Sentinels know", || {
+            watched.servers.iter().any(Redis::follows) && watched.is_watched()
         });
     }
     stage.front.stop().await;
