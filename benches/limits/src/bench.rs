@@ -227,7 +227,7 @@ impl<'a> Bench<'a> {
     /// Those with the sessions in Redis, which shares the core of the load: it is no part of what is compared.
     fn redis_rows(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let redis = Redis::start(self.load_core, &self.scratch.folder)?;
-        let mut people = self.people("refresh", &[("SIGNET__REDIS__URL", format!("redis://{}", redis.address))])?;
+        let mut people = self.people("refresh", &redis.settings())?;
         if self.options.wants(Row::RefreshRedis) {
             refresh::on_redis(self, &people, &redis, findings)?;
         }

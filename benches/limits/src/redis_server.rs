@@ -70,6 +70,13 @@ impl Redis {
         Ok(redis)
     }
 
+    /// What makes a Signet keep its sessions here. It waits for longer than it does when nothing is set: under valgrind, and
+    /// on a machine that others keep busy, an answer takes longer than 200 ms now and then, and a 503 ends the run.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
+        let url = format!("redis://{}", self.address);
+        [("SIGNET__REDIS__URL", url), ("SIGNET__REDIS__TIMEOUT", "10s".to_owned())]
+    }
+
     /// How many bytes stand under `key`.
     pub(crate) fn length(&self, key: &str) -> Result<usize> {
         match self.number(&format!("STRLEN {key}"))? {

@@ -79,7 +79,7 @@ pub(crate) fn embedded(bench: &Bench<'_>, people: &People, findings: &mut Vec<Fi
 
 /// Instructions of a refresh on Redis, Signet's and the limit's. What Redis itself spends is not among them.
 pub(crate) fn instructions(bench: &Bench<'_>, redis: &Redis, requests: u64) -> Result<Vec<Finding>> {
-    let people = bench.people("refresh", &[("SIGNET__REDIS__URL", format!("redis://{}", redis.address))])?;
+    let people = bench.people("refresh", &redis.settings())?;
     let mut prepared = Vec::new();
     for kind in Kind::ALL {
         let mut refreshes = people.refreshes(kind, 1)?;

@@ -32,7 +32,7 @@ impl RedisStore {
     /// [`StoreError::Refused`] when it is of another one.
     pub async fn take_up_layout(&self) -> Result<(), StoreError> {
         self.acting(async {
-            let found = self.change(&TAKE_UP, &[self.inner.options.namespace.layout_key()], &[VERSION]).await?;
+            let found = self.change(&TAKE_UP, &[self.inner.options.namespace.layout_key()], &VERSION).await?;
             let found: String = from_redis_value(found).map_err(|_| super::unlike())?;
             if found == VERSION {
                 return Ok(());

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Pipeline, Value};
+use redis::{Pipeline, ToRedisArgs, Value};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -193,7 +193,7 @@ impl RedisStore {
     ///
     /// What hardly ever happens is boxed, here and below: the future of a command is copied with every refresh, and with all
     /// ways in it, those through a Cluster too, copying it was a twentieth of what a refresh took.
-    async fn run<A: AsRef<[u8]>>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &[A]) -> Result<Value, Failure> {
+    async fn run<A: ToRedisArgs>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &A) -> Result<Value, Failure> {
         let key = keys.first().map_or(&[][..], Vec::as_slice);
         match self.send(key, Sent::One(&script.by_hash(keys, arguments))).await {
             Err(Failure::NoScript) => {
@@ -205,18 +205,18 @@ impl RedisStore {
     }
 
     /// The same for a script that changes something, which replicas are to have as well where the settings say so.
-    async fn change<A: AsRef<[u8]>>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &[A]) -> Result<Value, Failure> {
+    async fn change<A: ToRedisArgs>(&self, script: &Lua, keys: &[Vec<u8>], arguments: &A) -> Result<Value, Failure> {
         if self.inner.options.wait_replicas == 0 {
             return self.run(script, keys, arguments).await;
         }
         Box::pin(self.change_and_wait(script, keys, arguments)).await
     }
 
-    async fn change_and_wait<A: AsRef<[u8]>>(
+    async fn change_and_wait<A: ToRedisArgs>(
         &self,
         script: &Lua,
         keys: &[Vec<u8>],
-        arguments: &[A],
+        arguments: &A,
     ) -> Result<Value, Failure> {
         let (replicas, timeout) = (self.inner.options.wait_replicas, self.inner.options.timeout);
         let key = keys.first().map_or(&[][..], Vec::as_slice);

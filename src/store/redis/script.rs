@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use redis::{Cmd, Script, cmd};
+use redis::{Cmd, Script, ToRedisArgs, cmd};
 
 /// A script of Lua.
 #[derive(Debug)]
@@ -19,25 +19,23 @@ impl Lua {
     }
 
     /// The call of it by its hash.
-    pub(super) fn by_hash<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], arguments: &[A]) -> Cmd {
+    pub(super) fn by_hash<A: ToRedisArgs>(&self, keys: &[Vec<u8>], arguments: &A) -> Cmd {
         let hash = self.hash.get_or_init(|| Script::new(self.text).get_hash().to_owned());
         call("EVALSHA", hash, keys, arguments)
     }
 
     /// The call of it by its text, by which the server knows its hash from then on.
-    pub(super) fn by_text<K: AsRef<[u8]>, A: AsRef<[u8]>>(&self, keys: &[K], arguments: &[A]) -> Cmd {
+    pub(super) fn by_text<A: ToRedisArgs>(&self, keys: &[Vec<u8>], arguments: &A) -> Cmd {
         call("EVAL", self.text, keys, arguments)
     }
 }
 
-fn call<K: AsRef<[u8]>, A: AsRef<[u8]>>(name: &str, script: &str, keys: &[K], arguments: &[A]) -> Cmd {
+fn call<A: ToRedisArgs>(name: &str, script: &str, keys: &[Vec<u8>], arguments: &A) -> Cmd {
     let mut command = cmd(name);
     command.arg(script).arg(keys.len());
     for key in keys {
-        command.arg(key.as_ref());
+        command.arg(key.as_slice());
     }
-    for argument in arguments {
-        command.arg(argument.as_ref());
-    }
+    command.arg(arguments);
     command
 }

@@ -139,6 +139,6 @@ impl AttemptStore for RedisStore {
 
     async fn registration_not_made(&self, prefix: Prefix) -> Result<(), StoreError> {
         let keys = self.inner.options.namespace.registration_keys(prefix);
-        self.acting(async { self.change(&REGISTRATION_NOT_MADE, &keys, &[self.held()]).await.map(drop) }).await
+        self.acting(async { self.change(&REGISTRATION_NOT_MADE, &keys, &self.held()).await.map(drop) }).await
     }
 }

@@ -56,7 +56,7 @@ impl SessionStore for RedisStore {
         let record = encode(session).map_err(|error| StoreError::Refused(error.to_string()))?;
         self.acting(async {
             let namespace = &self.inner.options.namespace;
-            let arguments = [self.held(), record, number(session.ends_at().millis())];
+            let arguments = (self.held(), record, session.ends_at().millis());
             let stored = self.change(&INSERT, &[namespace.session_key(session.id)], &arguments).await?;
             if from_redis_value::<u8>(stored).map_err(|_| unlike())? == 0 {
                 return Ok(Insert::Exists);
@@ -87,18 +87,17 @@ impl SessionStore for RedisStore {
         policy: &RefreshPolicy,
     ) -> Result<Swapped, StoreError> {
         let presenter = &presented.presenter;
-        let [confidential, cookie] =
-            [presenter.binding == ClientBinding::Confidential, presenter.delivery == Delivery::Cookie].map(u8::from);
-        let arguments = [
+        // Numbers and flags as they are: each refresh writes them into its command, and nowhere else before.
+        let arguments = (
             self.held(),
-            number(presented.generation.0),
-            presenter.client.as_str().as_bytes().to_vec(),
-            number(confidential),
-            number(next_key.0),
-            number(policy.grace.as_millis()),
-            number(TOUCH_EVERY.as_millis()),
-            number(cookie),
-        ];
+            presented.generation.0,
+            presenter.client.as_str(),
+            presenter.binding == ClientBinding::Confidential,
+            next_key.0,
+            policy.grace.as_millis(),
+            TOUCH_EVERY.as_millis(),
+            presenter.delivery == Delivery::Cookie,
+        );
         let key = self.inner.options.namespace.session_key(presented.session);
         self.acting(async {
             let answer = self.change(&SWAP, &[key], &arguments).await?;
@@ -114,7 +113,7 @@ impl SessionStore for RedisStore {
             let record = encode(session).map_err(|error| StoreError::Refused(error.to_string()))?;
             Ok::<_, StoreError>(record.get(STANDING).unwrap_or_default().to_vec())
         };
-        let arguments = [standing(moved)?, standing(&moved.clone().set_back(to))?];
+        let arguments = (standing(moved)?, standing(&moved.clone().set_back(to))?);
         let key = self.inner.options.namespace.session_key(moved.id);
         self.acting(async {
             let answer = self.change(&SET_BACK, &[key], &arguments).await?;
@@ -126,7 +125,7 @@ impl SessionStore for RedisStore {
     async fn end(&self, id: SessionId) -> Result<bool, StoreError> {
         let namespace = &self.inner.options.namespace;
         self.acting(async {
-            let ended = self.change(&END, &[namespace.session_key(id)], NOTHING).await?;
+            let ended = self.change(&END, &[namespace.session_key(id)], &NOTHING).await?;
             let Some(record) = from_redis_value::<Option<Vec<u8>>>(ended).map_err(|_| unlike())? else {
                 return Ok(false);
             };
@@ -177,7 +176,7 @@ impl SessionStore for RedisStore {
 impl RedisStore {
     async fn find(&self, id: SessionId) -> Result<Found, Failure> {
         let key = self.inner.options.namespace.session_key(id);
-        let answer = self.run(&LOAD, &[key], &[self.held()]).await?;
+        let answer = self.run(&LOAD, &[key], &self.held()).await?;
         let (now, record): (i64, Option<Vec<u8>>) = from_redis_value(answer).map_err(|_| unlike())?;
         let Some(record) = record else { return Ok(Found::Nothing) };
         let session = match read(id, &record) {
@@ -190,8 +189,7 @@ impl RedisStore {
 
     /// Enters a session into a bucket.
     async fn enter(&self, session: &Session, (key, value): (Vec<u8>, [u8; 8])) -> Result<(), Failure> {
-        let id = session.id.as_bytes().to_vec();
-        let arguments = [self.held(), id, value.to_vec(), number(session.expires_at.millis())];
+        let arguments = (self.held(), session.id.as_bytes().as_slice(), value.as_slice(), session.expires_at.millis());
         self.change(&ENTER, &[key], &arguments).await.map(drop)
     }
 
@@ -276,8 +274,4 @@ impl RedisStore {
 /// A session from its record.
 fn read(id: SessionId, record: &[u8]) -> Result<Session, Failure> {
     decode(id, record).map_err(|error| Failure::Damaged { what: format!("session {id}"), why: error.to_string() })
-}
-
-fn number(number: impl ToString) -> Vec<u8> {
-    number.to_string().into_bytes()
 }
