@@ -351,12 +351,13 @@ struct Seen {
 }
 
 /// What signs people in, as the settings have it.
-fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, accounts: Accounts) -> Auth {
+fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, parts: &Parts, accounts: Accounts) -> Auth {
     Auth {
         accounts,
         person: PersonGuard::new(issuer, Arc::clone(opened.keeper.ring()), settings.clock.max_skew),
         registration: settings.auth.registration,
         audit: Arc::new(opened.store.clone()),
+        entropy: Arc::clone(&parts.entropy),
     }
 }
 
@@ -405,7 +406,7 @@ fn compose(
         sessions: Arc::clone(&opened.sessions),
         audit: Arc::new(opened.store.clone()),
     };
-    let auth = auth(settings, issuer, opened, people.accounts);
+    let auth = auth(settings, issuer, opened, parts, people.accounts);
     Ok(Http {
         services: Services {
             issuer: issuer.clone(),

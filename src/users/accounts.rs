@@ -15,7 +15,9 @@ use std::time::Duration;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use super::attempts::{Admission, Attempt, AttemptStore, Counted, Limits, Mark, Prefix, RegistrationLimits};
+use super::attempts::{
+    Admission, Attempt, AttemptStore, Caller, Counted, DeviceTag, Limits, Mark, Prefix, RegistrationLimits,
+};
 use super::password::{NotHashed, Password, Verdict};
 use super::passwords::{NotChecked, NotChosen, Passwords};
 use super::steps::hold_back;
@@ -210,8 +212,9 @@ impl Accounts {
         self.users.load_user(id).await
     }
 
-    /// Checks `typed`, the password of whoever is called `name` (a username or an e-mail address) and calls from
-    /// `address`. The only way to an [`AuthenticatedUser`]. Of failures at an account, the first in a row and the one by
+    /// Checks `typed`, the password of whoever is called `name` (a username or an e-mail address). The only way to an
+    /// [`AuthenticatedUser`]. The device of `caller` is known to the account from then on, unless the password must be
+    /// changed first: whoever has to is given nothing yet. Of failures at an account, the first in a row and the one by
     /// which a limit is reached are entered in the audit log as seen by `by`.
     ///
     /// # Errors
@@ -221,12 +224,13 @@ impl Accounts {
         &self,
         name: &str,
         typed: &str,
-        address: IpAddr,
+        caller: Caller,
         by: &By,
     ) -> Result<AuthenticatedUser, LoginRefused> {
         let asked = Stopwatch::start();
         let mut tried = Tried::default();
-        let outcome = self.attempt(name, typed, address, &mut tried).await;
+        let outcome = self.attempt(name, typed, caller, &mut tried).await;
+        let address = caller.address;
         // By the identifier: what was typed as a name may have been a password.
         let user = tried.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
         match &outcome {
@@ -250,7 +254,7 @@ impl Accounts {
             Mark::Limited => Act::UsersLoginLimited,
         };
         let known = counted == Counted::AsOwner;
-        let entry = by.entry(act, user.to_string(), json!({"why": why.reason(), "from_known_place": known}));
+        let entry = by.entry(act, user.to_string(), json!({"why": why.reason(), "from_known_device": known}));
         let audit = Arc::clone(&self.audit);
         tokio::spawn(async move {
             if let Err(error) = audit.record(&entry).await {
@@ -264,7 +268,7 @@ impl Accounts {
         &self,
         name: &str,
         typed: &str,
-        address: IpAddr,
+        caller: Caller,
         tried: &mut Tried,
     ) -> Result<AuthenticatedUser, LoginRefused> {
         // Before anything is asked, so that it can tell nothing of anyone.
@@ -274,7 +278,7 @@ impl Accounts {
             return Err(LoginRefused::Busy { retry_after });
         }
         let name = LoginName::parse(name);
-        let attempt = Attempt::of(&name, address);
+        let attempt = Attempt::of(&name, caller);
         let user = self.users.find_user(&name).await?;
         tried.user = user.as_ref().map(|user| user.id);
         let counted = match self.attempts.admit(&attempt, &self.limits.logins).await? {
@@ -317,7 +321,10 @@ impl Accounts {
         // The account was loaded a slow hash ago: what has become of it since decides.
         let at = self.confirmed(&user).await?;
         let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
-        self.attempts.succeeded(&names, attempt.prefix, Some(counted)).await?;
+        let must_change = user.password.as_ref().is_some_and(|password| password.must_change);
+        let device = attempt.device.filter(|_| !must_change);
+        let stranger_at = (counted == Counted::AsStranger).then_some(attempt.prefix);
+        self.attempts.succeeded(&names, device, stranger_at).await?;
         if let (Some(anew), Some(state)) = (anew, &mut user.password) {
             match self.users.keep_hash(&user.id, &state.stored, &anew).await {
                 Ok(true) => {
@@ -389,21 +396,22 @@ impl Accounts {
         }
     }
 
-    /// Sets the password of the account `id` to `new`, for whoever has its `current` one and calls from `address`. The
-    /// sessions from before are dead with it; removing them is up to the caller.
+    /// Sets the password of the account `id` to `new`, for whoever has its `current` one. Of the devices that were known
+    /// that of `caller` alone is known from then on. The sessions from before are dead with it; removing them is up to
+    /// whoever asks.
     pub async fn change_password(
         &self,
         id: &UserId,
         current: &str,
         new: &str,
-        address: IpAddr,
+        caller: Caller,
         by: &By,
     ) -> Result<AuthenticatedUser, AccountError> {
         let new = Password::parse(new).map_err(NotChosen::from)?;
         // What is no good anyway is told before anything is counted.
         self.passwords.policy().check_shape(&new).map_err(NotChosen::from)?;
         let user = self.users.load_user(id).await?.ok_or(AccountError::Raced)?;
-        let authenticated = self.authenticate(user.username.as_str(), current, address, by).await?;
+        let authenticated = self.authenticate(user.username.as_str(), current, caller, by).await?;
         let user = authenticated.user;
         if user.id != *id {
             return Err(AccountError::Raced);
@@ -418,6 +426,7 @@ impl Accounts {
         match self.users.update_user(&next, &entry).await? {
             // Later than the cut-off that the change has left.
             UserSwap::Swapped => {
+                self.begin_anew(&next, caller.device).await;
                 let at = self.confirmed(&next).await?;
                 Ok(AuthenticatedUser { user: next, at })
             }
@@ -435,10 +444,16 @@ impl Accounts {
         if link.is_good(&user, now) && user.enabled { Ok((link, user)) } else { Err(AccountError::Link) }
     }
 
-    /// Sets a password by a one-time link, which is used up only when it was set, for whoever calls from `address`: from
-    /// there they are heard from now on, whatever strangers do. All sessions of the account are dead with it; removing
+    /// Sets a password by a one-time link, which is used up only when it was set. `device` alone is known from then on: there
+    /// they are heard, whatever strangers do. All sessions of the account are dead with it; removing
     /// them is up to the caller.
-    pub async fn redeem_link(&self, token: &str, new: &str, address: IpAddr, by: &By) -> Result<User, AccountError> {
+    pub async fn redeem_link(
+        &self,
+        token: &str,
+        new: &str,
+        device: Option<DeviceTag>,
+        by: &By,
+    ) -> Result<User, AccountError> {
         let new = Password::parse(new).map_err(NotChosen::from)?;
         for _ in 0..ATTEMPTS {
             let (link, user) = self.link_owner(token).await?;
@@ -448,15 +463,7 @@ impl Accounts {
             let entry = by.entry(Act::UsersRedeemLink, next.id.to_string(), json!({}));
             match self.users.redeem_link(&link.digest, &next, &entry).await? {
                 Redemption::Redeemed => {
-                    let names: Vec<_> = next.login_names().map(|name| name.digest()).collect();
-                    let cleared = match self.attempts.clear(&names).await {
-                        Ok(()) => self.attempts.succeeded(&names, Prefix::of(address), None).await,
-                        failed => failed,
-                    };
-                    // Nobody is worse off than before when that fails, and the link is used up.
-                    if let Err(error) = cleared {
-                        warn!(%error, user = %next.id, "failed attempts are still counted");
-                    }
+                    self.begin_anew(&next, device).await;
                     return Ok(next);
                 }
                 Redemption::Gone => return Err(AccountError::Link),
@@ -464,5 +471,19 @@ impl Accounts {
             }
         }
         Err(AccountError::Raced)
+    }
+
+    /// After another password was set: failures at the former one count no more, and no device is known but `device`. A
+    /// browser that was stolen is a stranger's from then on.
+    async fn begin_anew(&self, user: &User, device: Option<DeviceTag>) {
+        let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
+        let begun = match self.attempts.clear(&names).await {
+            Ok(()) if device.is_some() => self.attempts.succeeded(&names, device, None).await,
+            done => done,
+        };
+        // The password is set, and nobody is worse off than before.
+        if let Err(error) = begun {
+            warn!(%error, user = %user.id, "failed attempts are still counted, and devices still known");
+        }
     }
 }

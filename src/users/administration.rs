@@ -241,9 +241,9 @@ impl UserAdministration {
         };
         let user = self.change(request, Act::UsersSetPassword, id, set).await?;
         let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
-        // The password is set, and waiting costs its owner minutes at most.
+        // The password is set, and waiting costs its owner minutes at most. Devices that knew the former one are forgotten.
         if let Err(error) = self.attempts.clear(&names).await {
-            warn!(%error, user = %user.id, "failed attempts are still counted");
+            warn!(%error, user = %user.id, "failed attempts are still counted, and devices still known");
         }
         Ok(user)
     }

@@ -53,12 +53,12 @@ impl Run {
     async fn tokens(&mut self, request: RequestBuilder) -> Answer {
         let answer = self.ask(request).await;
         assert!(answer.status.is_success(), "{} {}", answer.status, answer.text);
-        for name in ["access_token", "refresh_token"] {
+        for name in ["access_token", "refresh_token", "device_token"] {
             if let Some(text) = answer.body[name].as_str() {
                 self.secrets.push((name, text.to_owned()));
             }
         }
-        if let Some(cookie) = answer.header("set-cookie") {
+        for cookie in answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok()) {
             self.secrets.push(("cookie", cookie.split(['=', ';']).nth(1).unwrap().to_owned()));
         }
         answer
@@ -120,6 +120,7 @@ impl Run {
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "client_id": RIGHT})),
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "scope": RIGHT, "client_id": "front"})),
             self.auth("login", &json!({"username": "ann", "password": RIGHT, "audience": RIGHT, "client_id": "front"})),
+            self.auth("login", &json!({"username": "ann", "password": RIGHT, "device_token": format!("sdt_{RIGHT}")})),
             self.auth("login", &Value::from(format!("{RIGHT}{old}"))),
             self.auth("refresh", &json!({"refresh_token": format!("{old}x"), "client_id": "front"})),
             self.auth("refresh", &json!({"refresh_token": old, "client_id": old})),
@@ -158,7 +159,7 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
             shapes.extend([part.to_vec(), hex(part), base64url::encode(part).into_bytes()]);
         }
     }
-    for prefix in ["spl_", "scs_"] {
+    for prefix in ["spl_", "scs_", "sdt_"] {
         if let Some(bytes) = secret.strip_prefix(prefix).and_then(|text| base64url::decode(text).ok()) {
             shapes.extend([hex(&bytes), bytes]);
         }

@@ -21,7 +21,7 @@ fn assert_refused(what: &str, place: &Place, answer: &crate::app::Answer) {
     let status = answer.status.as_u16();
     assert!((400..500).contains(&status) && status != 429, "{what} at {place}: {} {}", answer.status, answer.text);
     assert!(answer.header("set-cookie").is_none(), "{what} at {place} sets a cookie");
-    for given in ["access_token", "refresh_token"] {
+    for given in ["access_token", "refresh_token", "device_token"] {
         assert!(answer.body.get(given).is_none(), "{what} at {place}: {}", answer.text);
     }
 }

@@ -11,7 +11,7 @@ use signet::audit::By;
 use signet::clients::{ClientId, Power, Request, ScopeSet};
 use signet::ports::SystemEntropy;
 use signet::store::sql::SqlStore;
-use signet::users::attempts::{Limits, RegistrationLimits};
+use signet::users::attempts::{Caller, DeviceTag, Limits, RegistrationLimits};
 use signet::users::password::{Argon2Cost, HashPool, Hasher, PasswordPolicy, Peppers, PoolLimits};
 use signet::users::{
     AccountError, AccountLimits, Accounts, Import, LoginRefusal, LoginRefused, NotChosen, Password, Passwords,
@@ -112,8 +112,23 @@ impl People {
         password: &str,
         address: &str,
     ) -> Result<signet::users::AuthenticatedUser, LoginRefused> {
-        self.accounts.authenticate(name, password, address.parse::<IpAddr>().unwrap(), &By::signet(address)).await
+        self.login_on(name, password, address, None).await
     }
+
+    async fn login_on(
+        &self,
+        name: &str,
+        password: &str,
+        address: &str,
+        device: Option<u64>,
+    ) -> Result<signet::users::AuthenticatedUser, LoginRefused> {
+        let caller = caller(address, device);
+        self.accounts.authenticate(name, password, caller, &By::signet(address)).await
+    }
+}
+
+fn caller(address: &str, device: Option<u64>) -> Caller {
+    Caller { address: address.parse().unwrap(), device: device.map(DeviceTag::from_bits) }
 }
 
 fn metadata(name: &str) -> UserMetadata {
@@ -179,10 +194,10 @@ async fn an_unknown_user_a_wrong_password_and_a_disabled_account_read_alike_from
 }
 
 #[actix_web::test]
-async fn a_stranger_who_fails_locks_nobody_out_who_comes_from_home() {
+async fn a_stranger_who_fails_locks_nobody_out_of_a_known_device() {
     let people = People::new(SMALL, 64).await;
     people.registered("ann").await;
-    people.login_from("ann", RIGHT, "192.0.2.1").await.unwrap();
+    people.login_on("ann", RIGHT, "192.0.2.1", Some(1)).await.unwrap();
     let mut failed = 0;
     let mut fail_from = async |address: &str| loop {
         match people.login_from("ann", OTHER, address).await {
@@ -198,15 +213,19 @@ async fn a_stranger_who_fails_locks_nobody_out_who_comes_from_home() {
     // The right password is not even looked at from there; from a new place it is, at once.
     let from_there = people.login_from("ann", RIGHT, "198.51.100.7").await;
     assert!(matches!(from_there, Err(LoginRefused::TooMany { .. })), "{from_there:?}");
-    people.login_from("ann", RIGHT, "203.0.113.1").await.unwrap();
+    people.login_on("ann", RIGHT, "203.0.113.1", Some(2)).await.unwrap();
     for address in ["198.51.100.8", "198.51.100.9", "198.51.100.10"] {
         fail_from(address).await;
     }
-    // Many close it, but not where the owner is known.
+    // Many close it, for whoever brings no device of the owner, wherever the owner was before.
     let anywhere = people.login_from("ann", RIGHT, "203.0.113.2").await;
     assert!(matches!(anywhere, Err(LoginRefused::TooMany { .. })), "{anywhere:?}");
-    for home in ["192.0.2.1", "203.0.113.1"] {
-        people.login_from("ann", RIGHT, home).await.unwrap();
+    for stranger in [None, Some(3)] {
+        let at_home = people.login_on("ann", RIGHT, "192.0.2.1", stranger).await;
+        assert!(matches!(at_home, Err(LoginRefused::TooMany { .. })), "{at_home:?}");
+    }
+    for (address, device) in [("192.0.2.1", 1), ("203.0.113.77", 2), ("198.51.100.7", 1)] {
+        people.login_on("ann", RIGHT, address, Some(device)).await.unwrap();
     }
     people.database.clock.advance(DAY);
     people.login_from("ann", RIGHT, "203.0.113.2").await.unwrap();
@@ -244,7 +263,7 @@ async fn failures_at_an_account_leave_few_rows_in_the_audit_log_and_those_at_no_
     })
     .await;
     let row = |act: &str, origin: &str, known: bool| {
-        format!("users.{act} {origin} signet {} {{\"from_known_place\":{known},\"why\":\"wrong_password\"}}", ann.id)
+        format!("users.{act} {origin} signet {} {{\"from_known_device\":{known},\"why\":\"wrong_password\"}}", ann.id)
     };
     assert_eq!(
         rows,
@@ -294,7 +313,7 @@ async fn a_storm_of_logins_is_turned_away_and_held_against_nobody() {
     }
     let storm = crate::store::at_once((0..60).map(|place| {
         let (accounts, name) = (people.accounts.clone(), names[place % names.len()].clone());
-        async move { accounts.authenticate(&name, RIGHT, "192.0.2.1".parse().unwrap(), &by()).await }
+        async move { accounts.authenticate(&name, RIGHT, caller("192.0.2.1", None), &by()).await }
     }))
     .await;
     let (mut busy, mut in_time) = (0, 0);
@@ -337,7 +356,8 @@ async fn a_password_of_another_program_is_hashed_anew_at_the_first_login() {
 async fn a_changed_password_takes_the_current_one_and_voids_every_link() {
     let people = People::new(SMALL, 64).await;
     let ann = people.registered("ann").await;
-    let home = "192.0.2.1".parse().unwrap();
+    let home = caller("192.0.2.1", Some(1));
+    people.login_on("ann", RIGHT, "192.0.2.1", Some(2)).await.unwrap();
     let (_, token) = people.administer(async |a, request| a.issue_link(request, &ann.id).await.unwrap()).await;
     let change = async |current: &str, new: &str| {
         people.accounts.change_password(&ann.id, current, new, home, &By::user(ann.id.to_string(), "test", "1")).await
@@ -350,8 +370,15 @@ async fn a_changed_password_takes_the_current_one_and_voids_every_link() {
     assert_eq!((changed.user().version, changed.user().password_version), (3, 2));
     refused_for(people.login("ann", RIGHT).await);
     people.login("ann", OTHER).await.unwrap();
-    let void = people.accounts.redeem_link(token.expose(), RIGHT, home, &by()).await;
+    let void = people.accounts.redeem_link(token.expose(), RIGHT, None, &by()).await;
     assert!(matches!(void, Err(AccountError::Link)), "{void:?}");
+    // The other device may have been stolen: the one that did it is known alone.
+    for last in 1..=40 {
+        let _ = people.login_from("ann", RIGHT, &format!("198.51.100.{last}")).await;
+    }
+    let other = people.login_on("ann", OTHER, "192.0.2.1", Some(2)).await;
+    assert!(matches!(other, Err(LoginRefused::TooMany { .. })), "{other:?}");
+    people.login_on("ann", OTHER, "203.0.113.9", Some(1)).await.unwrap();
 }
 
 #[actix_web::test]
@@ -365,8 +392,8 @@ async fn a_link_sets_a_password_once_within_its_time_and_opens_a_door_that_stran
         refused_for(people.login("ann", OTHER).await);
     }
     assert!(matches!(people.login("ann", RIGHT).await, Err(LoginRefused::TooMany { .. })));
-    let from = "192.0.2.200".parse().unwrap();
-    let redeem = async |token: &str, new: &str| people.accounts.redeem_link(token, new, from, &by()).await;
+    let device = Some(DeviceTag::from_bits(1));
+    let redeem = async |token: &str, new: &str| people.accounts.redeem_link(token, new, device, &by()).await;
     for wrong in ["", "spl_", former.expose(), &token.expose()[..46], &token.expose().to_uppercase()] {
         assert!(matches!(redeem(wrong, RIGHT).await, Err(AccountError::Link)), "{wrong}");
     }
@@ -376,11 +403,11 @@ async fn a_link_sets_a_password_once_within_its_time_and_opens_a_door_that_stran
     assert!(user.password.is_some_and(|password| !password.must_change));
     assert!(matches!(redeem(token.expose(), OTHER).await, Err(AccountError::Link)));
     people.login("ann", RIGHT).await.unwrap();
-    // Where the link was used its owner is known: however many strangers fail now, there they are heard.
+    // The device that used the link is known: however many strangers fail now, there its owner is heard.
     for last in 1..=40 {
         let _ = people.login_from("ann", OTHER, &format!("198.51.100.{last}")).await;
     }
-    people.login_from("ann", RIGHT, "192.0.2.200").await.unwrap();
+    people.login_on("ann", RIGHT, "192.0.2.200", Some(1)).await.unwrap();
     let late = issue().await;
     people.database.clock.advance(DAY);
     assert!(matches!(redeem(late.expose(), OTHER).await, Err(AccountError::Link)));

@@ -71,9 +71,12 @@ pub struct LogIn {
     /// What is asked for there, space-separated; all that the client may get when absent.
     #[serde(default)]
     pub scope: Option<String>,
-    /// How the refresh token travels.
+    /// How the refresh token travels, and the device token.
     #[serde(default)]
     pub delivery: DeliveryName,
+    /// What a former login on this device gave, unless it is in the cookie.
+    #[serde(default)]
+    pub device_token: Option<Typed>,
 }
 
 /// Prolongs a session.
@@ -125,6 +128,9 @@ pub struct ChangePassword {
     /// The token of a one-time link, in the place of all that.
     #[serde(default)]
     pub link_token: Option<Typed>,
+    /// The device token, unless it is in the cookie: no other device is known from then on.
+    #[serde(default)]
+    pub device_token: Option<Typed>,
 }
 
 /// Makes an account for whoever asks.
@@ -161,6 +167,10 @@ pub struct LoggedIn {
     /// The refresh token; absent where it travels in the cookie, and where the one presented goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
+    /// By which the account knows this device, to be kept and presented at its next login; absent where it travels in the
+    /// cookie, and where no password was given. It lets nobody in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_token: Option<String>,
     /// What the access token allows; absent where that is nothing by name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scope: String,

@@ -1,17 +1,23 @@
-//! The cookie that a refresh token travels in.
+//! The cookies that a refresh token and a device token travel in.
 //!
-//! Guarantees: its name has the prefix `__Host-`, so that no other host and no page over http can set it
+//! Guarantees: their names have the prefix `__Host-`, so that no other host and no page over http can set it
 //! ([RFC 6265bis §4.1.3.2](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.2)), and
-//! carries the client, so that two clients in one browser don't overwrite each other's; scripts can't read it; a request
-//! in which it stands twice, in quotes or larger than any of ours is refused.
+//! that of a refresh token carries the client, so that two clients in one browser don't overwrite each other's; scripts
+//! can't read them; a request in which one stands twice, in quotes or larger than any of ours is refused.
 
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 use crate::clients::ClientId;
 use crate::http::error::{Denied, Problem};
 use crate::secret::SecretText;
+use crate::users::attempts::DeviceToken;
 
 const PREFIX: &str = "__Host-signet-";
+/// One a browser, whichever client; none is called so.
+const DEVICE: &str = "__Host-signet_device";
+/// As long as browsers keep any: 400 days
+/// ([RFC 6265bis §5.5](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-5.5)).
+const DEVICE_SECONDS: u64 = 400 * 86_400;
 /// A refresh token is half as long.
 const LONGEST: usize = 256;
 /// All cookies of a request together. Browsers keep those of other programs on this host too.
@@ -24,7 +30,15 @@ fn name(client: &ClientId) -> String {
 
 /// The refresh token that the browser keeps for `client`, if it has one.
 pub(super) fn read<'h>(headers: &'h HeaderMap, client: &ClientId) -> Result<Option<&'h str>, Problem> {
-    let wanted = name(client);
+    find(headers, &name(client))
+}
+
+/// The device token that the browser keeps, if it has one: any text in which ours could be.
+pub(super) fn read_device(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    find(headers, DEVICE)
+}
+
+fn find<'h>(headers: &'h HeaderMap, wanted: &str) -> Result<Option<&'h str>, Problem> {
     let (mut found, mut length) = (None, 0);
     for value in headers.get_all(COOKIE) {
         length += value.len();
@@ -56,6 +70,11 @@ pub(super) fn is_there(headers: &HeaderMap, client: &ClientId) -> bool {
 /// `Set-Cookie` that has the browser keep `token` for `seconds`.
 pub(super) fn set(client: &ClientId, token: &SecretText, seconds: u64) -> String {
     format!("{}={}; Max-Age={seconds}; Path=/; Secure; HttpOnly; SameSite=Strict", name(client), token.expose())
+}
+
+/// `Set-Cookie` that has the browser keep what it is known by.
+pub(super) fn set_device(token: &DeviceToken) -> String {
+    format!("{DEVICE}={}; Max-Age={DEVICE_SECONDS}; Path=/; Secure; HttpOnly; SameSite=Strict", token.expose())
 }
 
 /// `Set-Cookie` that has the browser forget it.
@@ -117,6 +136,12 @@ mod tests {
         let client = ClientId::parse("web").unwrap();
         let set = set(&client, &SecretText::new("srt_x".to_owned()), 60);
         assert_eq!(set, "__Host-signet-web=srt_x; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Strict");
+        let device = DeviceToken::parse("sdt_AAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        assert_eq!(
+            set_device(&device),
+            "__Host-signet_device=sdt_AAAAAAAAAAAAAAAAAAAAAA; Max-Age=34560000; Path=/; Secure; HttpOnly; SameSite=Strict"
+        );
+        assert!(ClientId::parse("_device").is_err() || name(&ClientId::parse("_device").unwrap()) != DEVICE);
         assert_eq!(clear(&client), "__Host-signet-web=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Strict");
     }
 }

@@ -1,7 +1,7 @@
 //! `POST /auth/login`: a password for a session.
 //!
 //! Guarantees: what can be refused without the password is refused before it; an unknown user, a wrong password and a
-//! disabled account are answered alike; the refresh token is in the cookie or in the body, never in both; nobody is given
+//! disabled account are answered alike; refresh token and device token are in cookies or in the body, never in both; nobody is given
 //! the tokens of a session whose beginning is not in the audit log.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use actix_web::http::header::SET_COOKIE;
 use serde_json::json;
 
 use super::bodies::{DeliveryName, LogIn, LoggedIn};
-use super::{Call, client, cookie, device, origin};
+use super::{Call, client, cookie, device, known_device, origin};
 use crate::audit::Act;
 use crate::clients::{Client, Resource, ScopeSet};
 use crate::grants;
@@ -22,6 +22,7 @@ use crate::tokens::session::{
     AddressPrefix, Amr, Beginning, ClientBinding, Delivery, Rotation, Session, SessionError, SessionGrant,
 };
 use crate::tokens::{AccessToken, Person, TokenRequest};
+use crate::users::attempts::DeviceToken;
 use crate::users::{AccountError, AuthenticatedUser, LoginRefused, Profile, User};
 
 pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
@@ -31,12 +32,15 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
     if asked.delivery == DeliveryName::Cookie {
         origin::check_cookie_call(call.http, call.head, client)?;
     }
+    let delivery = Delivery::from(asked.delivery);
+    let device = known_device::presented(call, delivery, asked.device_token)?;
+    let device = device.unwrap_or_else(|| call.auth.new_device());
     let services = &call.http.services;
     let (resource, scope) =
         grants::chosen(services, client, asked.audience.as_deref(), asked.scope.as_deref()).map_err(Denied::Grant)?;
     services.minter.check(call.now()).map_err(|error| Problem::Unavailable(error.to_string().into()))?;
-    let address = call.counted_address();
-    let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), address, &call.seen()).await;
+    let caller = call.caller(Some(&device));
+    let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), caller, &call.seen()).await;
     let user = user.map_err(|refused| {
         call.http.meter.login(outcome(&refused));
         Denied::Login(refused)
@@ -46,10 +50,10 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
         return Err(Denied::MustChangePassword.into());
     }
     let profile = Profile::of(user.user());
-    let begun = begin(call, client, user, &resource, scope, asked.delivery.into()).await;
+    let begun = begin(call, client, user, &resource, scope, delivery).await;
     call.http.meter.login(if begun.is_ok() { "success" } else { "error" });
     let (session, token) = begun?;
-    let mut answer = tokens(call, client, &session, &resource, &profile, Some(token))?;
+    let mut answer = tokens(call, client, &session, &resource, &profile, &Kept { refresh: token, device })?;
     answer.note.client = Some(client.id.as_str().to_owned());
     Ok(answer)
 }
@@ -119,15 +123,21 @@ pub(super) async fn begin(
     Ok((session, token))
 }
 
+/// What whoever gave a password is to keep.
+pub(super) struct Kept {
+    pub(super) refresh: SecretText,
+    pub(super) device: DeviceToken,
+}
+
 /// The answer with an access token of the session for all that this was given, which tells of the person what its resource
-/// asks for, and `refresh` in its body or its cookie.
+/// asks for, and what is `kept` in its body or its cookies.
 pub(super) fn tokens(
     call: &Call<'_>,
     client: &Client,
     session: &Session,
     resource: &Resource,
     profile: &Profile,
-    refresh: Option<SecretText>,
+    kept: &Kept,
 ) -> Result<Answer, Problem> {
     let scope = session.grant.scope.as_str();
     let request = TokenRequest { client, person: Some(Person::of(session, Some(profile))), resource, scope };
@@ -139,27 +149,37 @@ pub(super) fn tokens(
         token_type: "Bearer",
         expires_in: lifetime.as_secs(),
         refresh_token: None,
+        device_token: None,
         scope: scope.to_owned(),
         session_id: session.id.to_string(),
     };
-    Ok(delivered(client, session, body, refresh, call.now()))
+    Ok(delivered(client, session, body, Some(kept.refresh.clone()), Some(&kept.device), call.now()))
 }
 
-/// `body` with the refresh token where the session has it travel.
+/// `body` with refresh token and device token where the session has them travel.
 pub(super) fn delivered(
     client: &Client,
     session: &Session,
     body: LoggedIn,
     refresh: Option<SecretText>,
+    device: Option<&DeviceToken>,
     now: Timestamp,
 ) -> Answer {
     let json = |body: &LoggedIn| Answer::json(serde_json::to_vec(body).unwrap_or_default());
     match (session.delivery, refresh) {
         (_, None) => json(&body),
-        (Delivery::Body, Some(token)) => json(&LoggedIn { refresh_token: Some(token.expose().to_owned()), ..body }),
+        (Delivery::Body, Some(token)) => json(&LoggedIn {
+            refresh_token: Some(token.expose().to_owned()),
+            device_token: device.map(|token| token.expose().to_owned()),
+            ..body
+        }),
         (Delivery::Cookie, Some(token)) => {
             let kept = session.idle.min(session.expires_at.since(now)).as_secs();
-            json(&body).with_text(SET_COOKIE, cookie::set(&client.id, &token, kept))
+            let answer = json(&body).with_text(SET_COOKIE, cookie::set(&client.id, &token, kept));
+            match device {
+                Some(device) => answer.with_text(SET_COOKIE, cookie::set_device(device)),
+                None => answer,
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod bodies;
 mod client;
 mod cookie;
 mod device;
+mod known_device;
 mod login;
 mod origin;
 mod person;
@@ -30,8 +31,9 @@ use super::body::RequestBody;
 use super::document;
 use super::error::Problem;
 use crate::audit::{AuditLog, By};
-use crate::ports::Timestamp;
+use crate::ports::{Entropy, Timestamp};
 use crate::users::Accounts;
+use crate::users::attempts::{Caller, DeviceToken};
 
 pub use bodies::{
     ChangePassword, LogIn, LogOut, LoggedIn, MeView, Refresh, Register, RegisteredUser, SessionList, SessionView,
@@ -52,11 +54,18 @@ pub struct Auth {
     pub registration: bool,
     /// Where the beginnings of sessions are entered.
     pub audit: Arc<dyn AuditLog>,
+    /// What device tokens are made of.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Auth {
     /// The largest body, in bytes: a password of the longest kind, each character escaped, and room for the rest.
     pub const BODY: usize = 16 * 1024;
+
+    /// A token for a device that presented none.
+    fn new_device(&self) -> DeviceToken {
+        DeviceToken::issue(&*self.entropy)
+    }
 }
 
 /// What can be done.
@@ -97,6 +106,11 @@ impl Call<'_> {
     /// Where limits on attempts count it. A connection without an address is of this machine.
     fn counted_address(&self) -> IpAddr {
         self.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
+    }
+
+    /// Who calls, on `device`.
+    fn caller(&self, device: Option<&DeviceToken>) -> Caller {
+        Caller { address: self.counted_address(), device: device.map(DeviceToken::tag) }
     }
 
     /// For the audit log: the person `user`, by this request.

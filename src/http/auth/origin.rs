@@ -99,12 +99,21 @@ pub(super) fn check(http: &Http, head: &RequestHead, client: &Client) -> Result<
     }
 }
 
+/// Whether a page made the call by a script of its own: it says its origin, which is some client's ([`Pages::check`]), and
+/// has the header that takes a preflight. For calls of no client in particular.
+pub(super) fn is_page_call(head: &RequestHead) -> bool {
+    is_marked(head) && matches!(said(head), Ok(Some(_)))
+}
+
+fn is_marked(head: &RequestHead) -> bool {
+    let mut values = head.headers.get_all(CSRF);
+    matches!((values.next(), values.next()), (Some(value), None) if value.as_bytes() == CSRF_VALUE)
+}
+
 /// Refuses a call with a cookie that a foreign page could have made: without an origin of the client's, or without the
 /// header that takes a preflight.
 pub(super) fn check_cookie_call(http: &Http, head: &RequestHead, client: &Client) -> Result<(), Problem> {
-    let mut values = head.headers.get_all(CSRF);
-    let is_marked = matches!((values.next(), values.next()), (Some(value), None) if value.as_bytes() == CSRF_VALUE);
-    if !is_marked {
+    if !is_marked(head) {
         return Err(Denied::Csrf.into());
     }
     match said(head)? {

@@ -51,10 +51,11 @@ pub(super) async fn refresh(call: &mut Call<'_>) -> Result<Answer, Problem> {
         token_type: "Bearer",
         expires_in: token.expires_in,
         refresh_token: None,
+        device_token: None,
         scope: token.scope,
         session_id: session.id.to_string(),
     };
-    let mut answer = delivered(client.client(), &session, body, token.refresh_token, call.now());
+    let mut answer = delivered(client.client(), &session, body, token.refresh_token, None, call.now());
     answer.note.client = Some(client.client().id.as_str().to_owned());
     Ok(answer)
 }

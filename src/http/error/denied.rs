@@ -26,6 +26,8 @@ pub(in crate::http) enum Denied {
     Cookie,
     /// A refresh token in more than one place.
     SeveralRefreshTokens,
+    /// A device token in more than one place.
+    SeveralDeviceTokens,
     /// No refresh token at all.
     NoRefreshToken,
     /// A refresh token that is refused. Why is for the log.
@@ -72,6 +74,9 @@ impl Denied {
             Self::Cookie => bad("invalid_cookie", "the cookie stands more than once, or is not one that was set here"),
             Self::SeveralRefreshTokens => {
                 bad("several_refresh_tokens", "the refresh token is in the body or in the cookie, never in both")
+            }
+            Self::SeveralDeviceTokens => {
+                bad("several_device_tokens", "the device token is in the body or in the cookie, never in both")
             }
             Self::NoRefreshToken => {
                 told("no_refresh_token", StatusCode::UNAUTHORIZED, "there is no refresh token, in body or cookie")

@@ -26,13 +26,15 @@ pub enum Credential {
     Password,
     /// The token of a one-time link.
     LinkToken,
+    /// What a device is known by, which lets nobody in.
+    DeviceToken,
     /// Where a list goes on.
     Cursor,
 }
 
 impl Credential {
     /// Each of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AdminToken,
         Self::PersonToken,
         Self::ClientToken,
@@ -42,6 +44,7 @@ impl Credential {
         Self::ClientAssertion,
         Self::Password,
         Self::LinkToken,
+        Self::DeviceToken,
         Self::Cursor,
     ];
 
@@ -57,13 +60,14 @@ impl Credential {
             Self::ClientAssertion => "client_assertion",
             Self::Password => "password",
             Self::LinkToken => "link_token",
+            Self::DeviceToken => "device_token",
             Self::Cursor => "cursor",
         }
     }
 }
 
 /// The members of bodies that take one.
-const TAKEN: [(&str, &str, Credential); 8] = [
+const TAKEN: [(&str, &str, Credential); 10] = [
     ("TokenRequest", "refresh_token", Credential::RefreshToken),
     ("TokenRequest", "client_secret", Credential::ClientSecret),
     ("TokenRequest", "client_assertion", Credential::ClientAssertion),
@@ -72,6 +76,8 @@ const TAKEN: [(&str, &str, Credential); 8] = [
     ("LogOut", "refresh_token", Credential::RefreshToken),
     ("ChangePassword", "current_password", Credential::Password),
     ("ChangePassword", "link_token", Credential::LinkToken),
+    ("LogIn", "device_token", Credential::DeviceToken),
+    ("ChangePassword", "device_token", Credential::DeviceToken),
 ];
 /// Those that bring a secret into being: it is compared with nothing.
 const CHOSEN: [(&str, &str); 3] =

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::{SqlStore, in_write, now_inside, store_error};
 use crate::ports::{StoreError, Timestamp};
 use crate::users::attempts::{
-    Admission, Attempt, AttemptStore, Counted, Limits, NameRecord, Prefix, RegistrationLimits, Standing, Tally, decide,
+    Admission, Attempt, AttemptStore, Counted, DeviceTag, Limits, NameRecord, Prefix, RegistrationLimits, Standing, Tally, decide,
     decide_registration, take_back, take_back_of_address,
 };
 
@@ -21,12 +21,12 @@ const REGISTERING: &str = "registering";
 const REGISTERED: &str = "registered";
 
 /// Reads a row and locks it, be it there or not.
-const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, pairs, touched_at) \
-    VALUES ($1, $2, 0, 0, 0, 0, '[]', '[]', $3) ON CONFLICT (key) DO UPDATE SET touched_at = $3 \
-    RETURNING weight, last_at, owner_weight, owner_last_at, places, pairs";
+const LOCK: &str = "INSERT INTO login_attempts (key, kind, weight, last_at, owner_weight, owner_last_at, places, \
+    devices, pairs, touched_at) VALUES ($1, $2, 0, 0, 0, 0, '[]', '[]', '[]', $3) ON CONFLICT (key) \
+    DO UPDATE SET touched_at = $3 RETURNING weight, last_at, owner_weight, owner_last_at, devices, pairs";
 const STORE: &str = "UPDATE login_attempts SET weight = $2, last_at = $3, owner_weight = $4, owner_last_at = $5, \
-    places = $6, pairs = $7 WHERE key = $1";
-const CLEAR: &str = "UPDATE login_attempts SET weight = 0, last_at = 0, owner_weight = 0, owner_last_at = 0, pairs = '[]' WHERE key = $1";
+    devices = $6, pairs = $7, places = '[]' WHERE key = $1";
+const CLEAR: &str = "DELETE FROM login_attempts WHERE key = $1";
 
 #[derive(sqlx::FromRow)]
 struct AttemptRow {
@@ -34,21 +34,21 @@ struct AttemptRow {
     last_at: i64,
     owner_weight: i64,
     owner_last_at: i64,
-    places: String,
+    devices: String,
     pairs: String,
 }
 
 impl AttemptRow {
     fn record(&self) -> NameRecord {
         // What can't be read is forgotten: it decides about waits alone.
-        let places: Vec<(u64, i64)> = serde_json::from_str(&self.places).unwrap_or_default();
-        let place = |(bits, seen)| (Prefix::from_bits(bits), Timestamp::from_millis(seen));
+        let devices: Vec<(u64, i64)> = serde_json::from_str(&self.devices).unwrap_or_default();
+        let device = |(bits, seen)| (DeviceTag::from_bits(bits), Timestamp::from_millis(seen));
         let pairs: Vec<(u64, i64, i64)> = serde_json::from_str(&self.pairs).unwrap_or_default();
         let pair = |(bits, weight, last_at)| (Prefix::from_bits(bits), tally(weight, last_at));
         NameRecord {
             strangers: tally(self.weight, self.last_at),
             owner: tally(self.owner_weight, self.owner_last_at),
-            places: places.into_iter().map(place).collect(),
+            devices: devices.into_iter().map(device).collect(),
             pairs: pairs.into_iter().map(pair).collect(),
         }
     }
@@ -86,11 +86,11 @@ macro_rules! locked {
 macro_rules! stored {
     ($tx:ident, $key:expr, $record:expr) => {{
         let record: &NameRecord = $record;
-        let places = record.places.iter().map(|(prefix, seen)| (prefix.to_bits(), seen.millis())).collect::<Vec<_>>();
+        let devices = record.devices.iter().map(|(tag, seen)| (tag.to_bits(), seen.millis())).collect::<Vec<_>>();
         let pairs = record.pairs.iter().map(|(prefix, pair)| (prefix.to_bits(), pair.weight, pair.last_at.millis()));
         let pairs = pairs.collect::<Vec<_>>();
         let text = |error: serde_json::Error| StoreError::Refused(error.to_string());
-        let places = serde_json::to_string(&places).map_err(text)?;
+        let devices = serde_json::to_string(&devices).map_err(text)?;
         let pairs = serde_json::to_string(&pairs).map_err(text)?;
         sqlx::query(STORE)
             .bind($key)
@@ -98,7 +98,7 @@ macro_rules! stored {
             .bind(record.strangers.last_at.millis())
             .bind(i64::from(record.owner.weight))
             .bind(record.owner.last_at.millis())
-            .bind(places)
+            .bind(devices)
             .bind(pairs)
             .execute(&mut *$tx)
             .await
@@ -131,12 +131,12 @@ impl AttemptStore for SqlStore {
                 let now = now_inside!(self, tx);
                 let name = locked!(tx, &name_key, NAME, now);
                 let mut standing = Standing { name, ..Standing::default() };
-                let is_stranger = !standing.name.knows(attempt.prefix, now);
+                let is_stranger = !standing.name.knows(attempt.device, now);
                 if is_stranger {
                     standing.prefix = locked!(tx, &prefix_key, PREFIX, now).strangers;
                     standing.all = locked!(tx, &all_key, ALL, now).strangers;
                 }
-                let admission = decide(&mut standing, attempt.prefix, limits, now);
+                let admission = decide(&mut standing, attempt, limits, now);
                 if matches!(admission, Admission::Wait(_)) {
                     // Nothing was counted, and nothing is stored.
                     return Ok(admission);
@@ -153,20 +153,25 @@ impl AttemptStore for SqlStore {
         .await
     }
 
-    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Option<Counted>) -> Result<(), StoreError> {
+    async fn succeeded(
+        &self,
+        names: &[[u8; 32]],
+        device: Option<DeviceTag>,
+        stranger_at: Option<Prefix>,
+    ) -> Result<(), StoreError> {
         let mut names: Vec<_> = names.iter().map(|name| name.to_vec()).collect();
         names.sort_unstable();
         names.dedup();
-        let [prefix_key, all_key] = address_keys(prefix);
         self.bounded(async {
             in_write!(self, |tx| {
                 let now = now_inside!(self, tx);
                 for name in &names {
                     let mut record = locked!(tx, name, NAME, now);
-                    record.succeeded(prefix, now);
+                    record.succeeded(device, stranger_at, now);
                     stored!(tx, name, &record);
                 }
-                if counted == Some(Counted::AsStranger) {
+                if let Some(prefix) = stranger_at {
+                    let [prefix_key, all_key] = address_keys(prefix);
                     taken_back!(tx, (&prefix_key, PREFIX), (&all_key, ALL), now);
                 }
             });

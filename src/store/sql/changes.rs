@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Pool, SqlStore, in_snapshot, on_pool, store_error};
 use crate::ports::{StoreError, Timestamp};
-use crate::users::attempts::{FAILURES_KEPT, PLACE_KEPT};
+use crate::users::attempts::{DEVICE_KEPT, FAILURES_KEPT};
 
 pub(super) const KEYS: &str = "keys";
 pub(super) const CLIENT: &str = "client";
@@ -101,8 +101,8 @@ impl SqlStore {
                 ("DELETE FROM revocations WHERE until < $1", now),
                 ("DELETE FROM password_links WHERE expires_at < $1", now),
                 ("DELETE FROM login_attempts WHERE touched_at < $1 AND kind <> 'name'", now.minus(FORGIVEN)),
-                ("DELETE FROM login_attempts WHERE touched_at < $1 AND places = '[]'", now.minus(FAILURES_KEPT)),
-                ("DELETE FROM login_attempts WHERE touched_at < $1", now.minus(PLACE_KEPT)),
+                ("DELETE FROM login_attempts WHERE touched_at < $1 AND devices = '[]'", now.minus(FAILURES_KEPT)),
+                ("DELETE FROM login_attempts WHERE touched_at < $1", now.minus(DEVICE_KEPT)),
             ] {
                 on_pool!(self, |pool| sqlx::query(sql).bind(moment.millis()).execute(pool).await.map(drop))
                     .map_err(store_error)?;

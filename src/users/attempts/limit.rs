@@ -91,14 +91,14 @@ impl Limit {
 /// All limits on logging in. Those of a name are the same everywhere, so that what they promise is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// For attempts from one address prefix where the owner of the name is not known, whatever the name.
+    /// For attempts from one address prefix on devices that the name does not know, whatever the name.
     pub prefix: Limit,
     /// For all attempts by strangers together.
     pub all: Limit,
 }
 
 impl Limits {
-    /// For attempts at one name from one prefix where its owner is not known.
+    /// For attempts at one name from one prefix on devices that are not known.
     pub const PAIR: Limit = Limit {
         free: 4,
         first_wait: Duration::from_secs(1),
@@ -106,7 +106,7 @@ impl Limits {
         most: Some(8),
         forgives_one_in: Duration::from_secs(2 * DAY.as_secs()),
     };
-    /// For attempts at one name from all places where its owner is not known, together. There is room for two prefixes
+    /// For attempts at one name from everywhere on devices that are not known, together. There is room for two prefixes
     /// that have used up all of [`Self::PAIR`], and for the owner besides, and one more is forgiven in the time in which
     /// each of two has half of one forgiven.
     pub const STRANGERS: Limit = Limit {
@@ -116,11 +116,11 @@ impl Limits {
         most: Some(18),
         forgives_one_in: DAY,
     };
-    /// For attempts at one name from all places where its owner is known, together.
+    /// For attempts at one name on all known devices, together.
     pub const OWNER: Limit = Limit { free: 4, longest_wait: Duration::from_secs(5 * 60), ..Self::STRANGERS };
 
-    /// So many failures at one account, which has at most two names, are possible in 30 days from places where its owner
-    /// is not known, from whatever number of addresses; and in 7 days from everywhere.
+    /// So many failures at one account, which has at most two names, are possible in 30 days on devices that are not
+    /// known, from whatever number of addresses; and in 7 days on all.
     pub const MOST_AN_ACCOUNT: u32 = 100;
 
     /// The limits where an address prefix may fail `prefix` times, and all strangers together `all` times a minute,

@@ -3,14 +3,16 @@
 //!
 //! Guarantees, of [NIST SP 800-63B-4 §3.2.2](https://pages.nist.gov/800-63-4/sp800-63b.html) and of
 //! `docs/decisions/0016-failed-logins.md`: strangers get at most [`Limits::MOST_AN_ACCOUNT`] guesses at an account in 30
-//! days, from however many addresses, each a growing delay after the one before. **No stranger locks an owner out**: from
-//! an address prefix where the owner logged in before, other limits count than from elsewhere, and nothing that happens
-//! elsewhere uses them up; and from a new place the owner is heard within minutes while up to two prefixes never stop. No
-//! wait is for ever. An attempt that has to wait is not counted, so that asking again makes nobody wait longer. What is
-//! counted is the name as it was typed, whether or not anybody is called so: limits tell nothing of who exists.
+//! days, from however many addresses, each a growing delay after the one before. **No stranger locks an owner out of a
+//! device that they signed in with before**: other limits count there, wherever it is, and nothing that strangers do uses
+//! them up; and on a new device the owner is heard within minutes while up to two prefixes never stop. No wait is for ever.
+//! An attempt that has to wait is not counted, so that asking again makes nobody wait longer. What is counted is the name
+//! as it was typed, whether or not anybody is called so, and whoever has no device of the owner is treated alike at every
+//! name and address: limits tell nothing of who exists.
 //!
 //! [`decide`] is pure; a store applies it to what it keeps, in one act.
 
+mod device;
 mod limit;
 mod record;
 #[cfg(test)]
@@ -24,11 +26,12 @@ use async_trait::async_trait;
 use super::LoginName;
 use crate::ports::{StoreError, Timestamp};
 
+pub use device::{DeviceTag, DeviceToken};
 pub use limit::{Limit, Limits, RegistrationLimits, Tally};
-pub use record::{FAILURES_KEPT, MOST_PAIRS, MOST_PLACES, NameRecord, PLACE_KEPT};
+pub use record::{DEVICE_KEPT, FAILURES_KEPT, MOST_DEVICES, MOST_PAIRS, NameRecord};
 
-/// Where an attempt comes from: an address prefix, /32 of IPv4 and /64 of IPv6, which is what one customer of a network
-/// has. An IPv4 address in IPv6 clothes is that IPv4 address.
+/// Where an attempt comes from: an address prefix, /32 of IPv4 and /56 of IPv6, which is what one customer of a network
+/// has at least. An IPv4 address in IPv6 clothes is that IPv4 address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Prefix([u8; 8]);
 
@@ -42,8 +45,8 @@ impl Prefix {
                 Self([0, 0, 0, 4, a, b, c, d])
             }
             IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self([a, b, c, d, e, f, g, h])
+                let [a, b, c, d, e, f, g, ..] = address.octets();
+                Self([a, b, c, d, e, f, g, 0])
             }
         }
     }
@@ -59,19 +62,30 @@ impl Prefix {
     }
 }
 
-/// One attempt: a name, and where it comes from.
+/// Who calls, as far as it is known before anything is proved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The address that they call from.
+    pub address: IpAddr,
+    /// What is kept of the device token that they presented, or are given if they succeed.
+    pub device: Option<DeviceTag>,
+}
+
+/// One attempt: a name, where it comes from, and on which device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
     /// [`LoginName::digest`].
     pub name: [u8; 32],
     /// Where it comes from.
     pub prefix: Prefix,
+    /// On which device, if that is told.
+    pub device: Option<DeviceTag>,
 }
 
 impl Attempt {
-    /// An attempt at `name` from `address`.
-    pub fn of(name: &LoginName, address: IpAddr) -> Self {
-        Self { name: name.digest(), prefix: Prefix::of(address) }
+    /// An attempt at `name` of `caller`.
+    pub fn of(name: &LoginName, caller: Caller) -> Self {
+        Self { name: name.digest(), prefix: Prefix::of(caller.address), device: caller.device }
     }
 }
 
@@ -89,7 +103,7 @@ pub struct Standing {
 /// As whom an attempt was counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Counted {
-    /// As one from where the owner is known.
+    /// As one on a device of the owner.
     AsOwner,
     /// As a stranger's.
     AsStranger,
@@ -100,7 +114,7 @@ pub enum Counted {
 pub enum Mark {
     /// It is the first in a row from its place.
     First,
-    /// From now on nobody is heard there, or anywhere where the owner is not known, until time has forgiven one.
+    /// From now on nobody is heard there, or on any device that is not known, until time has forgiven one.
     Limited,
 }
 
@@ -119,9 +133,10 @@ pub enum Admission {
     Wait(Duration),
 }
 
-/// Decides about an attempt from `prefix` at `now`, and counts it where it is admitted.
-pub fn decide(standing: &mut Standing, prefix: Prefix, limits: &Limits, now: Timestamp) -> Admission {
-    if standing.name.knows(prefix, now) {
+/// Decides about `attempt` at `now`, and counts it where it is admitted.
+pub fn decide(standing: &mut Standing, attempt: &Attempt, limits: &Limits, now: Timestamp) -> Admission {
+    let prefix = attempt.prefix;
+    if standing.name.knows(attempt.device, now) {
         let wait = Limits::OWNER.left(standing.name.owner, now);
         if !wait.is_zero() {
             return Admission::Wait(wait);
@@ -192,16 +207,21 @@ pub trait AttemptStore: Send + Sync {
     /// decided after the one before was counted. A name, prefix or record that is not there is an empty one.
     async fn admit(&self, attempt: &Attempt, limits: &Limits) -> Result<Admission, StoreError>;
 
-    /// The owner, who is called `names`, is known at `prefix` from now on: applies [`NameRecord::succeeded`] to each. Where
-    /// an attempt was counted for it, takes back what was counted for prefix and all. Saying it twice may take back twice,
-    /// and never below nothing.
-    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Option<Counted>) -> Result<(), StoreError>;
+    /// The owner, who is called `names`, has logged in on `device`: applies [`NameRecord::succeeded`] to each. Where the
+    /// attempt was counted as a stranger's at a prefix (`stranger_at`), takes back what was counted for prefix and all.
+    /// Saying it twice may take back twice, and never below nothing.
+    async fn succeeded(
+        &self,
+        names: &[[u8; 32]],
+        device: Option<DeviceTag>,
+        stranger_at: Option<Prefix>,
+    ) -> Result<(), StoreError>;
 
     /// The admitted attempt was not made after all: applies [`take_back`]. A record that is gone stays so.
     async fn not_made(&self, attempt: &Attempt, counted: Counted) -> Result<(), StoreError>;
 
-    /// The owner has a new password: applies [`NameRecord::cleared`] to each name. A record that is not there is none to
-    /// clear.
+    /// The owner has a new password: forgets all failures at each name, and all devices. A record that is not there is none
+    /// to clear.
     async fn clear(&self, names: &[[u8; 32]]) -> Result<(), StoreError>;
 
     /// Applies [`decide_registration`] to what is kept, at the store's time: the wait, or `None` where it was counted. As

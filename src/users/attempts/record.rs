@@ -4,36 +4,36 @@
 
 use std::time::Duration;
 
-use super::{Limits, Prefix, Tally};
+use super::{DeviceTag, Limits, Prefix, Tally};
 use crate::ports::Timestamp;
 
-/// From so many places the owner is known; of more, those seen last.
-pub const MOST_PLACES: usize = 16;
+/// So many devices of an owner are known; of more, those that succeeded last.
+pub const MOST_DEVICES: usize = 16;
 /// Of so many prefixes the failures are known; of more, the last. The limits admit strangers at fewer within the time in
 /// which a prefix is forgiven.
 pub const MOST_PAIRS: usize = 40;
-/// For so long a place stays known that was not seen again.
-pub const PLACE_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// For so long a device stays known that did not succeed again.
+pub const DEVICE_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// For so long failures are remembered that nothing follows: longer than time takes to forgive them.
 pub const FAILURES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is kept of one name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NameRecord {
-    /// Failures from where its owner is not known.
+    /// Failures of whoever has no known device.
     pub strangers: Tally,
-    /// Failures from where its owner is known.
+    /// Failures on known devices.
     pub owner: Tally,
-    /// Where its owner is known, and when they were last there; the latest first, at most [`MOST_PLACES`].
-    pub places: Vec<(Prefix, Timestamp)>,
-    /// Failures by the prefix, where its owner is not known; the latest first, at most [`MOST_PAIRS`].
+    /// Its owner's devices, and when each last succeeded; the latest first, at most [`MOST_DEVICES`].
+    pub devices: Vec<(DeviceTag, Timestamp)>,
+    /// Failures of strangers by the prefix; the latest first, at most [`MOST_PAIRS`].
     pub pairs: Vec<(Prefix, Tally)>,
 }
 
 impl NameRecord {
-    /// Whether its owner is known at `prefix`.
-    pub fn knows(&self, prefix: Prefix, now: Timestamp) -> bool {
-        self.places.iter().any(|(place, seen)| *place == prefix && now.since(*seen) < PLACE_KEPT)
+    /// Whether `device` is one of its owner's.
+    pub fn knows(&self, device: Option<DeviceTag>, now: Timestamp) -> bool {
+        self.devices.iter().any(|(known, seen)| Some(*known) == device && now.since(*seen) < DEVICE_KEPT)
     }
 
     /// The failures from `prefix`.
@@ -60,22 +60,20 @@ impl NameRecord {
         self.strangers.take_back();
     }
 
-    /// After its owner has logged in from `prefix`: a place more, and no failures there, nor where they were known before.
-    /// What others failed elsewhere stays counted, so that nobody gets more tries by waiting for the owner.
-    pub fn succeeded(&mut self, prefix: Prefix, now: Timestamp) {
-        let here = Limits::STRANGERS.remaining(self.pair(prefix), now);
-        self.strangers.weight = self.strangers.weight.saturating_sub(here);
-        self.pairs.retain(|(known, _)| *known != prefix);
-        self.places.retain(|(place, seen)| *place != prefix && now.since(*seen) < PLACE_KEPT);
-        self.places.insert(0, (prefix, now));
-        self.places.truncate(MOST_PLACES);
+    /// After its owner has logged in: `device` is known from now on, and what failed on known devices is forgotten. Where
+    /// they were counted as a stranger at a prefix (`stranger_at`), what failed there is forgotten too, since they may have
+    /// mistyped. What others failed stays counted, so that nobody gets more tries by waiting for the owner.
+    pub fn succeeded(&mut self, device: Option<DeviceTag>, stranger_at: Option<Prefix>, now: Timestamp) {
+        if let Some(prefix) = stranger_at {
+            let here = Limits::STRANGERS.remaining(self.pair(prefix), now);
+            self.strangers.weight = self.strangers.weight.saturating_sub(here);
+            self.pairs.retain(|(known, _)| *known != prefix);
+        }
+        self.devices.retain(|(known, seen)| Some(*known) != device && now.since(*seen) < DEVICE_KEPT);
+        if let Some(device) = device {
+            self.devices.insert(0, (device, now));
+            self.devices.truncate(MOST_DEVICES);
+        }
         self.owner = Tally::default();
-    }
-
-    /// Without failures; what is known of its owner stays.
-    pub fn cleared(&mut self) {
-        self.strangers = Tally::default();
-        self.owner = Tally::default();
-        self.pairs.clear();
     }
 }

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Where the owner is with the device that is known.
 const HOME: Prefix = Prefix::from_bits(1);
+const OWN: DeviceTag = DeviceTag::from_bits(77);
 const AWAY: Prefix = Prefix::from_bits(2);
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,13 +25,19 @@ fn limits() -> Limits {
 
 fn at_home() -> Standing {
     let mut standing = Standing::default();
-    standing.name.succeeded(HOME, START);
+    standing.name.succeeded(Some(OWN), None, START);
     standing
+}
+
+/// Whoever calls from there. The owner's device is named alike: it calls from wherever it is.
+fn from(prefix: Prefix) -> Attempt {
+    let device = (prefix == HOME).then_some(OWN).or(Some(DeviceTag::from_bits(!prefix.to_bits())));
+    Attempt { name: [0; 32], prefix, device }
 }
 
 /// Tries once: the wait, if there is one.
 fn wait(standing: &mut Standing, prefix: Prefix, now: Timestamp) -> Option<Duration> {
-    match decide(standing, prefix, &limits(), now) {
+    match decide(standing, &from(prefix), &limits(), now) {
         Admission::Admitted { .. } => None,
         Admission::Wait(wait) => Some(wait),
     }
@@ -48,7 +56,7 @@ impl World {
 
     fn attempt(&mut self, prefix: Prefix, now: Timestamp) -> Admission {
         self.standing.prefix = self.prefixes.get(&prefix).copied().unwrap_or_default();
-        let admission = decide(&mut self.standing, prefix, &limits(), now);
+        let admission = decide(&mut self.standing, &from(prefix), &limits(), now);
         self.prefixes.insert(prefix, self.standing.prefix);
         admission
     }
@@ -97,7 +105,7 @@ fn an_account_has_at_most_a_hundred_failures_in_a_month_from_elsewhere_and_in_a_
     let elsewhere = hammered(&mut world, &botnet, START, DAY * 90);
     let a_month = 2 * most_within(&elsewhere, DAY * 30);
     assert!((90..=Limits::MOST_AN_ACCOUNT).contains(&a_month), "an account has two names: {a_month}");
-    // The owner's places are kept for 90 days after they were last there.
+    // The owner's devices are kept for 90 days after they last succeeded.
     let at_home = hammered(&mut world, &[HOME], START, DAY * 89);
     let a_week = 2 * (most_within(&elsewhere, DAY * 7) + most_within(&at_home, DAY * 7));
     assert!((90..=Limits::MOST_AN_ACCOUNT).contains(&a_week), "{a_week}");
@@ -122,21 +130,55 @@ fn one_prefix_exhausts_itself_and_nobody_else() {
 }
 
 #[test]
-fn no_stranger_keeps_an_owner_out_from_where_they_are_known() {
-    let botnet: Vec<Prefix> = (10..510).map(Prefix::from_bits).collect();
+fn no_stranger_keeps_an_owner_out_of_a_known_device_wherever_it_is() {
+    let botnet: Vec<Prefix> = (10..5_010).map(Prefix::from_bits).collect();
     let mut world = World::new(at_home());
     hammered(&mut world, &botnet, START, DAY * 2);
     let now = START.plus(DAY * 2);
+    // At an address that nobody has seen, and at one of the strangers' own.
+    for prefix in [Prefix::from_bits(8_888), botnet[0]] {
+        let mut standing = world.standing.clone();
+        let attempt = Attempt { device: Some(OWN), ..from(prefix) };
+        let admission = decide(&mut standing, &attempt, &limits(), now);
+        assert!(matches!(admission, Admission::Admitted { counted: Counted::AsOwner, .. }), "{admission:?}");
+    }
     let expected = Admission::Admitted { counted: Counted::AsOwner, mark: Some(Mark::First) };
     assert_eq!(world.attempt(HOME, now), expected);
     // Their success leaves the others where they are: nobody gets more tries by waiting for the owner.
     let strangers = world.standing.name.strangers;
-    world.standing.name.succeeded(HOME, now);
+    world.standing.name.succeeded(Some(OWN), None, now);
     assert_eq!(world.standing.name.strangers, strangers);
     assert!(matches!(world.attempt(Prefix::from_bits(9_999), now), Admission::Wait(_)));
     // From anywhere the wait is a day at most.
     let Admission::Wait(wait) = world.attempt(Prefix::from_bits(9_999), now) else { panic!("admitted") };
     assert!(wait <= DAY, "{wait:?}");
+}
+
+#[test]
+fn whoever_has_no_device_of_the_owner_is_treated_as_at_a_name_of_nobody_wherever_they_are() {
+    let (mut existing, mut nobodys, mut now) = (World::new(at_home()), World::new(Standing::default()), START);
+    // The owner logged in from HOME itself: an office that others are in too.
+    for round in 0..200_u32 {
+        for device in [None, Some(DeviceTag::from_bits(5))] {
+            let attempt = Attempt { device, ..from(HOME) };
+            let [one, other] = [&mut existing, &mut nobodys]
+                .map(|world| decide(&mut world.standing, &attempt, &limits(), now));
+            assert_eq!(one, other);
+        }
+        now = now.plus(SECOND * (round * 37 % 1_000));
+    }
+    assert_eq!(existing.standing.name.strangers, nobodys.standing.name.strangers);
+}
+
+#[test]
+fn a_success_on_a_known_device_forgives_no_stranger_at_the_same_address() {
+    let mut world = World::new(at_home());
+    for _ in 0..4 {
+        assert!(world.fails(AWAY, START));
+    }
+    let before = world.standing.name.clone();
+    world.standing.name.succeeded(Some(OWN), None, START);
+    assert_eq!((&world.standing.name.pairs, world.standing.name.strangers), (&before.pairs, before.strangers));
 }
 
 #[test]
@@ -147,11 +189,11 @@ fn an_owner_who_mistypes_at_new_places_leaves_nothing_behind() {
         for second in [0, 10, 20, 30] {
             assert_eq!(wait(&mut standing, place, now.plus(SECOND * second)), None, "day {day}");
         }
-        standing.name.succeeded(place, now.plus(SECOND * 30));
+        standing.name.succeeded(from(place).device, Some(place), now.plus(SECOND * 30));
         standing.prefix = Tally::default();
     }
     assert_eq!((standing.name.strangers.weight, standing.name.pairs.len()), (0, 0));
-    assert_eq!(standing.name.places.len(), MOST_PLACES);
+    assert_eq!(standing.name.devices.len(), MOST_DEVICES);
 }
 
 #[test]
@@ -201,7 +243,7 @@ fn what_was_not_made_costs_nothing() {
     let mut standing = Standing::default();
     for second in 0..1_000 {
         let now = START.plus(SECOND * second);
-        let Admission::Admitted { counted, .. } = decide(&mut standing, AWAY, &limits(), now) else {
+        let Admission::Admitted { counted, .. } = decide(&mut standing, &from(AWAY), &limits(), now) else {
             panic!("turned away");
         };
         take_back(&mut standing, AWAY, counted);
@@ -253,8 +295,8 @@ fn registrations_are_counted_by_prefix_and_in_all_and_forgiven() {
 #[test]
 fn an_address_is_known_by_its_prefix() {
     let of = |text: &str| text.parse().map(Prefix::of).ok();
-    assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2::9"));
-    assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
+    assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:ff::9"));
+    assert_ne!(of("2001:db8:1:ff::"), of("2001:db8:1:100::"));
     assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
     assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
     assert_eq!(of("192.0.2.7").map(Prefix::to_bits).map(Prefix::from_bits), of("192.0.2.7"));
@@ -311,7 +353,7 @@ proptest! {
         prop_assert!(waited <= OWNERS_WAIT, "{:?}", waited);
         prop_assert!(prefixes == 2 || waited.is_zero(), "{:?}", waited);
         // And at home nobody holds them up.
-        if now.since(START) < PLACE_KEPT {
+        if now.since(START) < DEVICE_KEPT {
             prop_assert!(world.fails(HOME, now));
         }
     }
@@ -336,7 +378,7 @@ proptest! {
             let (now, more) = play(&mut world, &part);
             failed.extend(more);
             // The owner logs in at home.
-            world.standing.name.succeeded(HOME, now.max(START));
+            world.standing.name.succeeded(Some(OWN), None, now.max(START));
             offset = now.since(START);
             begin = end;
         }
@@ -365,14 +407,14 @@ proptest! {
                 Step::Try { home, right } => {
                     let before = standing.clone();
                     let prefix = if home { HOME } else { AWAY };
-                    match decide(&mut standing, prefix, &limits, now) {
+                    match decide(&mut standing, &from(prefix), &limits, now) {
                         Admission::Admitted { .. } if right => {
-                            standing.name.succeeded(prefix, now);
-                            // So that the other prefix stays away.
-                            standing.name.places.retain(|(place, _)| *place == HOME);
+                            standing.name.succeeded(from(prefix).device, (!home).then_some(prefix), now);
+                            // So that the other device stays a stranger's.
+                            standing.name.devices.retain(|(device, _)| *device == OWN);
                         }
                         Admission::Admitted { counted, .. } => {
-                            // The place itself is forgotten after a long time.
+                            // The device itself is forgotten after a long time.
                             prop_assert!(home || counted == Counted::AsStranger);
                             if counted == Counted::AsOwner {
                                 prop_assert_eq!(&standing.name.strangers, &before.name.strangers);
@@ -386,7 +428,7 @@ proptest! {
                             prop_assert!(!wait.is_zero() && wait <= DAY * 2);
                             prop_assert_eq!(&standing, &before, "asking again costs nothing");
                             let mut later = standing.clone();
-                            let heard = decide(&mut later, prefix, &limits, now.plus(wait));
+                            let heard = decide(&mut later, &from(prefix), &limits, now.plus(wait));
                             prop_assert!(!matches!(heard, Admission::Wait(_)), "who waits as told is heard");
                         }
                     }

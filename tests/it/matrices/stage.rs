@@ -178,6 +178,7 @@ impl Stage {
             Credential::ClientAssertion => self.assertion("robot"),
             Credential::Password => PASSWORD.to_owned(),
             Credential::LinkToken => self.link(name).await,
+            Credential::DeviceToken => text(&self.log_in(name, "login", false).await.body["device_token"]),
             Credential::Cursor => self.cursor("/admin/v1/clients").await.unwrap(),
         };
         Held { kind, text }
@@ -222,7 +223,11 @@ impl Stage {
                 other => panic!("nobody knows how {other} is presented"),
             },
             Way::Query(_) => request.bearer_auth(cast.text(Credential::AdminToken)),
-            Way::Member(name) if name == "current_password" => request.bearer_auth(cast.text(Credential::PersonToken)),
+            Way::Member(name)
+                if name == "current_password" || name == "device_token" && place.path == "/auth/password" =>
+            {
+                request.bearer_auth(cast.text(Credential::PersonToken))
+            }
             Way::Member(_) | Way::Field(_) => request,
         };
         if place.path == "/oauth2/token" {

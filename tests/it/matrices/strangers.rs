@@ -72,12 +72,13 @@ async fn by_another_client(stage: &Stage, kind: Credential) -> Vec<Tried> {
                 stage.bearing("POST", "/auth/logout", text, Some(&body)).await,
             ));
         }
-        // An admin's token and cursor, a client's own token, a password and a link are no client's in particular: who
+        // An admin's token and cursor, a client's own token, a password, a link and a device are no client's in particular: who
         // bears them has them, at whatever client.
         Credential::AdminToken
         | Credential::ClientToken
         | Credential::Password
         | Credential::LinkToken
+        | Credential::DeviceToken
         | Credential::Cursor => {}
     }
     tried

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use signet::store::redis::{Options, RedisStore};
 use signet::users::LoginName;
 use signet::users::attempts::{
-    Admission, Attempt, AttemptStore, Counted, FAILURES_KEPT, Limits, Mark, NameRecord, PLACE_KEPT, Prefix,
+    Admission, Attempt, AttemptStore, Caller, Counted, DEVICE_KEPT, DeviceTag, FAILURES_KEPT, Limits, Mark, NameRecord, Prefix,
     RegistrationLimits, Standing, Tally, decide, decide_registration, take_back, take_back_of_address,
 };
 
@@ -73,7 +73,7 @@ macro_rules! on {
             the_store_decides_as_the_pure_decision_does,
             of_a_hundred_attempts_at_once_only_the_free_ones_are_admitted,
             what_was_not_made_or_was_cleared_no_longer_counts,
-            an_owner_is_known_at_every_name_and_where_a_link_was_used,
+            a_device_is_known_at_every_name_whatever_its_address_until_it_is_forgotten,
             attempts_at_many_names_from_many_places_at_once_never_stand_in_each_others_way,
             registrations_are_decided_as_the_pure_decision_does,
         ]);
@@ -95,14 +95,24 @@ on!(on_postgres, Database::new(Backend::Postgres));
 on!(on_redis, InRedis::with(connection::options(&Redis::shared().url())));
 on!(on_redis_cluster, InRedis::with(connection::cluster(Cluster::shared())));
 
-contract!(what_is_long_past_is_purged_and_known_places_are_kept);
+contract!(what_is_long_past_is_purged_and_known_devices_are_kept);
 
 fn limits() -> Limits {
     Limits::new(20, 600)
 }
 
 fn at(name: &str, address: &str) -> Attempt {
-    Attempt::of(&LoginName::parse(name), address.parse::<IpAddr>().unwrap())
+    let address = address.parse::<IpAddr>().unwrap();
+    Attempt::of(&LoginName::parse(name), Caller { address, device: None })
+}
+
+fn on(attempt: Attempt, device: u64) -> Attempt {
+    Attempt { device: Some(DeviceTag::from_bits(device)), ..attempt }
+}
+
+/// Where a failure taken back was counted.
+fn stranger_at(attempt: &Attempt, counted: Counted) -> Option<Prefix> {
+    (counted == Counted::AsStranger).then_some(attempt.prefix)
 }
 
 fn digests<const N: usize>(names: [&str; N]) -> [[u8; 32]; N] {
@@ -147,8 +157,9 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
     let (store, clock, mut random, mut model) =
         (backend.open().await, backend.clock(), Random::new(7), Model::default());
     let names = digests(["ann", "ann@example.com", "bob"]);
-    // Few enough to meet again, and more than an owner is known at.
+    // Few enough to meet again, and of devices more than are known.
     let places: Vec<Prefix> = (1..=20).map(|number| Prefix::from_bits(number << 30)).collect();
+    let devices: Vec<DeviceTag> = (1..=20).map(|number| DeviceTag::from_bits(u64::MAX / number)).collect();
     let pauses = [0, 0, 400, 1_700, 5_000, 61_000, 130_000, 310_000];
     let limits = Limits::new(6, 12);
     let (mut seen, mut marks) = ([0_u32; 6], [0_u32; 3]);
@@ -156,9 +167,11 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
         let long = if random.below(60) == 0 { 100_000_000 } else { 0 };
         clock.advance(Duration::from_millis(pauses[random.below(pauses.len())] + long));
         let place = if random.below(3) == 0 { random.below(places.len()) } else { random.below(2) };
-        let attempt = Attempt { name: names[random.below(3)], prefix: places[place] };
+        let device = if random.below(3) == 0 { random.below(devices.len()) } else { random.below(2) };
+        let device = (random.below(8) > 0).then(|| devices[device]);
+        let attempt = Attempt { name: names[random.below(3)], prefix: places[place], device };
         let now = signet::ports::Clock::now(clock);
-        let expected = model.change(&attempt, |standing| decide(standing, attempt.prefix, &limits, now));
+        let expected = model.change(&attempt, |standing| decide(standing, &attempt, &limits, now));
         let decided = store.admit(&attempt, &limits).await.unwrap();
         assert_eq!(decided, expected, "{attempt:?} {:?}", model.names[&attempt.name]);
         let Admission::Admitted { counted, mark } = decided else {
@@ -169,14 +182,15 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
         marks[mark.map_or(0, |mark| 1 + usize::from(mark == Mark::Limited))] += 1;
         match random.below(40) {
             0 => {
-                store.succeeded(&names[..2], attempt.prefix, Some(counted)).await.unwrap();
+                let stranger_at = stranger_at(&attempt, counted);
+                store.succeeded(&names[..2], attempt.device, stranger_at).await.unwrap();
                 model.change(&attempt, |standing| {
                     if counted == Counted::AsStranger {
                         take_back_of_address(&mut standing.prefix, &mut standing.all);
                     }
                 });
                 for name in &names[..2] {
-                    model.names.entry(*name).or_default().succeeded(attempt.prefix, now);
+                    model.names.entry(*name).or_default().succeeded(attempt.device, stranger_at, now);
                 }
                 seen[3] += 1;
             }
@@ -187,7 +201,7 @@ async fn the_store_decides_as_the_pure_decision_does(backend: &dyn Counting) {
             }
             2 => {
                 store.clear(&names[..1]).await.unwrap();
-                model.names.entry(names[0]).or_default().cleared();
+                model.names.remove(&names[0]);
                 seen[5] += 1;
             }
             _ => {}
@@ -227,26 +241,42 @@ async fn what_was_not_made_or_was_cleared_no_longer_counts(backend: &dyn Countin
     admitted(&*store, &at("ann", AWAY)).await;
 }
 
-async fn an_owner_is_known_at_every_name_and_where_a_link_was_used(backend: &dyn Counting) {
+async fn a_device_is_known_at_every_name_whatever_its_address_until_it_is_forgotten(backend: &dyn Counting) {
     let store = backend.open().await;
     let names = digests(["ann", "ann@example.com"]);
-    let counted = admitted(&*store, &at("ann", HOME)).await;
+    let first = on(at("ann", HOME), 1);
+    let counted = admitted(&*store, &first).await;
     assert_eq!(counted, Counted::AsStranger);
-    store.succeeded(&names, at("ann", HOME).prefix, Some(counted)).await.unwrap();
-    store.succeeded(&names, at("ann", AWAY).prefix, None).await.unwrap();
+    store.succeeded(&names, first.device, Some(first.prefix)).await.unwrap();
+    store.succeeded(&names, on(first, 2).device, None).await.unwrap();
     for (name, place) in [("ann", HOME), ("ann@example.com", HOME), ("ann", AWAY), ("ann@example.com", AWAY)] {
-        assert_eq!(admitted(&*store, &at(name, place)).await, Counted::AsOwner, "{name} {place}");
+        for device in [1, 2] {
+            assert_eq!(admitted(&*store, &on(at(name, place), device)).await, Counted::AsOwner, "{name} {place}");
+            store.not_made(&on(at(name, place), device), Counted::AsOwner).await.unwrap();
+        }
+        // Nor is anybody known by an address.
+        for stranger in [at(name, place), on(at(name, place), 3)] {
+            assert_eq!(admitted(&*store, &stranger).await, Counted::AsStranger, "{name} {place}");
+            store.not_made(&stranger, Counted::AsStranger).await.unwrap();
+        }
     }
-    backend.clock().advance(PLACE_KEPT);
-    assert_eq!(admitted(&*store, &at("ann", HOME)).await, Counted::AsStranger);
+    // A success without a device makes none known, and forgets none.
+    store.succeeded(&names, None, None).await.unwrap();
+    assert_eq!(admitted(&*store, &on(first, 2)).await, Counted::AsOwner);
+    // Another password forgets them all.
+    store.clear(&names[1..]).await.unwrap();
+    assert_eq!(admitted(&*store, &on(at("ann@example.com", HOME), 1)).await, Counted::AsStranger);
+    backend.clock().advance(DEVICE_KEPT);
+    assert_eq!(admitted(&*store, &on(first, 1)).await, Counted::AsStranger);
 }
 
-async fn what_is_long_past_is_purged_and_known_places_are_kept(database: &Database) {
+async fn what_is_long_past_is_purged_and_known_devices_are_kept(database: &Database) {
     let store = Database::open(database).await;
     for name in ["ann", "bob"] {
-        let counted = admitted(&store, &at(name, HOME)).await;
+        let attempt = on(at(name, HOME), 1);
+        let counted = admitted(&store, &attempt).await;
         if name == "ann" {
-            store.succeeded(&digests(["ann"]), at(name, HOME).prefix, Some(counted)).await.unwrap();
+            store.succeeded(&digests(["ann"]), attempt.device, stranger_at(&attempt, counted)).await.unwrap();
         }
     }
     let registrations = RegistrationLimits::new(3, 60);
@@ -258,8 +288,8 @@ async fn what_is_long_past_is_purged_and_known_places_are_kept(database: &Databa
     store.purge_expired(now.plus(FAILURES_KEPT + Duration::from_secs(60))).await.unwrap();
     assert_eq!(database.count("login_attempts").await, 1);
     database.clock.advance(FAILURES_KEPT + Duration::from_secs(60));
-    assert_eq!(admitted(&store, &at("ann", HOME)).await, Counted::AsOwner);
-    store.purge_expired(database.now().plus(PLACE_KEPT + Duration::from_secs(60))).await.unwrap();
+    assert_eq!(admitted(&store, &on(at("ann", AWAY), 1)).await, Counted::AsOwner);
+    store.purge_expired(database.now().plus(DEVICE_KEPT + Duration::from_secs(60))).await.unwrap();
     assert_eq!(database.count("login_attempts").await, 0);
 }
 
@@ -271,20 +301,20 @@ async fn attempts_at_many_names_from_many_places_at_once_never_stand_in_each_oth
         let names = names.clone();
         async move {
             let prefix = Prefix::from_bits((place % 5) as u64);
-            let attempt = Attempt { name: names[place % 6], prefix };
+            let attempt = Attempt { name: names[place % 6], prefix, device: None };
             if let Admission::Admitted { counted, .. } = store.admit(&attempt, &limits()).await.unwrap() {
                 // In both orders: the store has its own.
                 let both = [names[place % 6], names[(place + 1 + place / 6) % 6]];
-                store.succeeded(&both, prefix, Some(counted)).await.unwrap();
+                store.succeeded(&both, None, stranger_at(&attempt, counted)).await.unwrap();
             }
         }
     }))
     .await;
     assert_eq!(done.len(), 120);
-    // Nothing is left of them but the places.
+    // Nothing is left of them.
     for name in &names {
         for prefix in (0..5).map(Prefix::from_bits) {
-            let attempt = Attempt { name: *name, prefix };
+            let attempt = Attempt { name: *name, prefix, device: None };
             // Of a prefix 20 are free at all names together.
             for _ in 0..3 {
                 admitted(&*one, &attempt).await;

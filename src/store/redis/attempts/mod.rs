@@ -15,7 +15,7 @@ use self::scripts::{ADMIT, ADMIT_REGISTRATION, CLEAR, NOT_MADE, REGISTRATION_NOT
 use super::{Namespace, RedisStore, unlike};
 use crate::ports::StoreError;
 use crate::users::attempts::{
-    Admission, Attempt, AttemptStore, Counted, Limit, Limits, MOST_PAIRS, MOST_PLACES, PLACE_KEPT, Prefix,
+    Admission, Attempt, AttemptStore, Counted, DEVICE_KEPT, DeviceTag, Limit, Limits, MOST_DEVICES, MOST_PAIRS, Prefix,
     RegistrationLimits,
 };
 
@@ -61,11 +61,13 @@ fn as_owner(counted: Counted) -> &'static [u8] {
 
 impl RedisStore {
     /// What every script that knows names is told first.
-    fn naming(&self, prefix: Prefix) -> Vec<Vec<u8>> {
+    fn naming(&self, prefix: Option<Prefix>, device: Option<DeviceTag>) -> Vec<Vec<u8>> {
         let mut arguments = vec![self.held()];
         arguments.extend([&Limits::PAIR, &Limits::STRANGERS, &Limits::OWNER].into_iter().flat_map(limit));
-        arguments.extend([number(PLACE_KEPT.as_millis()), number(MOST_PLACES), number(MOST_PAIRS)]);
-        arguments.push(prefix.to_bits().to_be_bytes().to_vec());
+        arguments.extend([number(DEVICE_KEPT.as_millis()), number(MOST_DEVICES), number(MOST_PAIRS)]);
+        // Nothing where there is none, which is like no prefix and no tag.
+        let bits = [prefix.map(Prefix::to_bits), device.map(DeviceTag::to_bits)];
+        arguments.extend(bits.map(|bits| bits.map(|bits| bits.to_be_bytes().to_vec()).unwrap_or_default()));
         arguments
     }
 }
@@ -75,7 +77,7 @@ impl AttemptStore for RedisStore {
     async fn admit(&self, attempt: &Attempt, limits: &Limits) -> Result<Admission, StoreError> {
         let namespace = &self.inner.options.namespace;
         let [prefix, all] = namespace.address_keys(attempt.prefix);
-        let mut arguments = self.naming(attempt.prefix);
+        let mut arguments = self.naming(Some(attempt.prefix), attempt.device);
         arguments.extend([&limits.prefix, &limits.all].into_iter().flat_map(limit));
         self.acting(async {
             let answer = self.change(&ADMIT, &[namespace.name_key(&attempt.name), prefix, all], &arguments).await?;
@@ -93,19 +95,26 @@ impl AttemptStore for RedisStore {
         .await
     }
 
-    async fn succeeded(&self, names: &[[u8; 32]], prefix: Prefix, counted: Option<Counted>) -> Result<(), StoreError> {
+    async fn succeeded(
+        &self,
+        names: &[[u8; 32]],
+        device: Option<DeviceTag>,
+        stranger_at: Option<Prefix>,
+    ) -> Result<(), StoreError> {
         let namespace = &self.inner.options.namespace;
-        let mut keys = namespace.address_keys(prefix).to_vec();
+        let mut keys = stranger_at.map(|prefix| namespace.address_keys(prefix).to_vec()).unwrap_or_default();
         keys.extend(names.iter().map(|name| namespace.name_key(name)));
-        let mut arguments = self.naming(prefix);
-        arguments.push(number(u8::from(counted == Some(Counted::AsStranger))));
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let arguments = self.naming(stranger_at, device);
         self.acting(async { self.change(&SUCCEEDED, &keys, &arguments).await.map(drop) }).await
     }
 
     async fn not_made(&self, attempt: &Attempt, counted: Counted) -> Result<(), StoreError> {
         let namespace = &self.inner.options.namespace;
         let [prefix, all] = namespace.address_keys(attempt.prefix);
-        let mut arguments = self.naming(attempt.prefix);
+        let mut arguments = self.naming(Some(attempt.prefix), attempt.device);
         arguments.push(as_owner(counted).to_vec());
         let keys = [namespace.name_key(&attempt.name), prefix, all];
         self.acting(async { self.change(&NOT_MADE, &keys, &arguments).await.map(drop) }).await
@@ -116,9 +125,7 @@ impl AttemptStore for RedisStore {
             return Ok(());
         }
         let keys: Vec<_> = names.iter().map(|name| self.inner.options.namespace.name_key(name)).collect();
-        // No prefix is asked about.
-        let arguments = self.naming(Prefix::from_bits(0));
-        self.acting(async { self.change(&CLEAR, &keys, &arguments).await.map(drop) }).await
+        self.acting(async { self.change(&CLEAR, &keys, &[] as &[Vec<u8>]).await.map(drop) }).await
     }
 
     async fn admit_registration(

@@ -76,57 +76,60 @@ end
 }
 
 /// Names besides: those of which the limits for one prefix, strangers and owner begin at the argument 2, and then come how
-/// long a place is kept, in milliseconds, how many places, and how many prefixes with failures.
+/// long a device is kept, in milliseconds, how many devices, how many prefixes with failures, the prefix of the attempt and
+/// the tag of its device (empty where there is none).
 macro_rules! naming {
     ($text:literal) => {
         counting!(
             "local pair, strangers, owner = limit(2), limit(7), limit(12)
-local place_kept, most_places, most_pairs = tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
-local here = ARGV[20]
+local device_kept, most_devices, most_pairs = tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
+local here, device = ARGV[20], ARGV[21]
 local nothing = {weight = 0, last = 0}
 local function read_name(key)
-  local name = {strangers = nothing, owner = nothing, places = {}, pairs = {}}
+  local name = {strangers = nothing, owner = nothing, devices = {}, pairs = {}}
   local text = redis.call('GET', key)
-  if not text or #text < 22 or string.byte(text, 1) ~= 1 then return name end
+  if not text or #text < 22 then return name end
+  local version = string.byte(text, 1)
+  if version ~= 1 and version ~= 2 then return name end
   local sw, sl, ow, ol = struct.unpack('>I4I6I4I6', text, 2)
   name.strangers, name.owner = {weight = sw, last = sl}, {weight = ow, last = ol}
   local at = 23
   for _ = 1, string.byte(text, 22) do
     local seen = struct.unpack('>I6', text, at + 8)
-    table.insert(name.places, {prefix = string.sub(text, at, at + 7), seen = seen})
+    if version == 2 then table.insert(name.devices, {is = string.sub(text, at, at + 7), seen = seen}) end
     at = at + 14
   end
   while at < #text do
     local weight, last = struct.unpack('>I4I6', text, at + 8)
-    table.insert(name.pairs, {prefix = string.sub(text, at, at + 7), weight = weight, last = last})
+    table.insert(name.pairs, {is = string.sub(text, at, at + 7), weight = weight, last = last})
     at = at + 18
   end
   return name
 end
 local function write_name(key, name)
   local ends = math.max(forgiven_at(strangers, name.strangers), forgiven_at(owner, name.owner))
-  local parts = {struct.pack('>BI4I6I4I6B', 1, name.strangers.weight, name.strangers.last, name.owner.weight,
-    name.owner.last, #name.places)}
-  for _, place in ipairs(name.places) do
-    ends = math.max(ends, place.seen + place_kept)
-    table.insert(parts, place.prefix .. struct.pack('>I6', place.seen))
+  local parts = {struct.pack('>BI4I6I4I6B', 2, name.strangers.weight, name.strangers.last, name.owner.weight,
+    name.owner.last, #name.devices)}
+  for _, one in ipairs(name.devices) do
+    ends = math.max(ends, one.seen + device_kept)
+    table.insert(parts, one.is .. struct.pack('>I6', one.seen))
   end
   for _, one in ipairs(name.pairs) do
     ends = math.max(ends, forgiven_at(pair, one))
-    table.insert(parts, one.prefix .. struct.pack('>I4I6', one.weight, one.last))
+    table.insert(parts, one.is .. struct.pack('>I4I6', one.weight, one.last))
   end
   keep(key, table.concat(parts), ends)
 end
 local function pair_of(name)
   for _, one in ipairs(name.pairs) do
-    if one.prefix == here then return one end
+    if one.is == here then return one end
   end
   return nothing
 end
-local function others(list, stays)
+local function others(list, which, stays)
   local kept = {}
   for _, one in ipairs(list) do
-    if one.prefix ~= here and stays(one) then table.insert(kept, one) end
+    if one.is ~= which and stays(one) then table.insert(kept, one) end
   end
   return kept
 end
@@ -141,14 +144,14 @@ end
     };
 }
 
-/// Decides about an attempt at a name (key 1) from a prefix (key 2) among all (key 3), by the limits for the prefix (21) and
-/// for all (26): 0 and the wait; or 1, whether it was counted as the owner's (1 or 0), the failures in its place, and those
+/// Decides about an attempt at a name (key 1) from a prefix (key 2) among all (key 3), by the limits for the prefix (22) and
+/// for all (27): 0 and the wait; or 1, whether it was counted as the owner's (1 or 0), the failures in its place, and those
 /// of all of its kind.
 pub(super) static ADMIT: Lua = naming!(
-    "local prefix_limit, all_limit = limit(21), limit(26)
+    "local prefix_limit, all_limit = limit(22), limit(27)
 local name = read_name(KEYS[1])
-for _, place in ipairs(name.places) do
-  if place.prefix == here and math.max(now - place.seen, 0) < place_kept then
+for _, known in ipairs(name.devices) do
+  if known.is == device and math.max(now - known.seen, 0) < device_kept then
     local wait = left(owner, name.owner)
     if wait > 0 then return {0, wait} end
     name.owner = counted(owner, name.owner)
@@ -161,8 +164,8 @@ local prefix, all, known = read(KEYS[2]), read(KEYS[3]), pair_of(name)
 local wait = math.max(left(pair, known), left(strangers, name.strangers), left(prefix_limit, prefix), left(all_limit, all))
 if wait > 0 then return {0, wait} end
 local one = counted(pair, known)
-one.prefix = here
-name.pairs = in_front(others(name.pairs, function(one) return remaining(pair, one) > 0 end), one, most_pairs)
+one.is = here
+name.pairs = in_front(others(name.pairs, here, function(one) return remaining(pair, one) > 0 end), one, most_pairs)
 name.strangers = counted(strangers, name.strangers)
 write_name(KEYS[1], name)
 write(KEYS[2], counted(prefix_limit, prefix), prefix_limit)
@@ -170,36 +173,40 @@ write(KEYS[3], counted(all_limit, all), all_limit)
 return {1, 0, math.ceil(one.weight / 1000), math.ceil(name.strangers.weight / 1000)}"
 );
 
-/// The owner of the names (key 3 and on) is known at a prefix (key 1) from now on; where an attempt was counted as a
-/// stranger's (21, 1 or 0), one is taken back of it and of all (key 2).
+/// The owner of the names has logged in on the device: all keys are names, or from the third on where the attempt was
+/// counted as a stranger's at the prefix; then one is taken back of it (key 1) and of all (key 2).
 pub(super) static SUCCEEDED: Lua = naming!(
-    "if ARGV[21] == '1' then
+    "local first = 1
+if here ~= '' then
   take_back(KEYS[1])
   take_back(KEYS[2])
+  first = 3
 end
-for at = 3, #KEYS do
+for at = first, #KEYS do
   local name = read_name(KEYS[at])
-  local weight = math.max(name.strangers.weight - remaining(strangers, pair_of(name)), 0)
-  name.strangers = {weight = weight, last = name.strangers.last}
-  name.pairs = others(name.pairs, function() return true end)
-  local kept = others(name.places, function(place) return math.max(now - place.seen, 0) < place_kept end)
-  name.places = in_front(kept, {prefix = here, seen = now}, most_places)
+  if here ~= '' then
+    local weight = math.max(name.strangers.weight - remaining(strangers, pair_of(name)), 0)
+    name.strangers = {weight = weight, last = name.strangers.last}
+    name.pairs = others(name.pairs, here, function() return true end)
+  end
+  name.devices = others(name.devices, device, function(one) return math.max(now - one.seen, 0) < device_kept end)
+  if device ~= '' then name.devices = in_front(name.devices, {is = device, seen = now}, most_devices) end
   name.owner = nothing
   write_name(KEYS[at], name)
 end
 return 1"
 );
 
-/// Takes back an attempt at a name (key 1) that was counted as the owner's (21, 1 or 0), or as a stranger's at a prefix (key
+/// Takes back an attempt at a name (key 1) that was counted as the owner's (22, 1 or 0), or as a stranger's at a prefix (key
 /// 2) among all (key 3).
 pub(super) static NOT_MADE: Lua = naming!(
     "local name = read_name(KEYS[1])
-if ARGV[21] == '1' then
+if ARGV[22] == '1' then
   name.owner = less(name.owner)
 else
   local kept = {}
   for _, one in ipairs(name.pairs) do
-    if one.prefix == here then one.weight = math.max(one.weight - 1000, 0) end
+    if one.is == here then one.weight = math.max(one.weight - 1000, 0) end
     if one.weight > 0 then table.insert(kept, one) end
   end
   name.pairs, name.strangers = kept, less(name.strangers)
@@ -210,15 +217,9 @@ write_name(KEYS[1], name)
 return 1"
 );
 
-/// Forgets the failures at every name; what is known of its owner stays.
-pub(super) static CLEAR: Lua = naming!(
-    "for at = 1, #KEYS do
-  local name = read_name(KEYS[at])
-  name.strangers, name.owner, name.pairs = nothing, nothing, {}
-  write_name(KEYS[at], name)
-end
-return 1"
-);
+/// Forgets every name.
+pub(super) static CLEAR: Lua = Lua::new("for at = 1, #KEYS do redis.call('DEL', KEYS[at]) end
+return 1");
 
 /// Decides about a registration from a prefix (key 1) among all (key 2), by the limits for the prefix (2) and for all (7):
 /// the wait, which is 0 where it was counted.
