@@ -224,7 +224,7 @@ section! {
     pub struct AuthSettings at "auth." {
         /// Whether anybody may make an account for themselves, at `/auth/register`.
         registration: bool = fixed("false");
-        /// How many accounts may be asked for from one address (one /64 of IPv6) before it waits; one is forgiven each
+        /// How many accounts may be asked for from one address (one /56 of IPv6) before it waits; one is forgiven each
         /// ten minutes.
         registrations_per_address: u32 = fixed("10").within("1", "100000");
         /// How many accounts may be asked for in an hour, from all addresses together.
@@ -261,8 +261,8 @@ section! {
         former_pepper: Option<SecretText> = unset("(of `openssl rand -base64 32`)").secret();
         /// For how long a one-time link to choose a password is good.
         link_lifetime: Duration = fixed("1d").within("5m", "30d");
-        /// How many logins may fail from one address (one /64 of IPv6) before it waits; one is forgiven a minute. Not
-        /// counted are attempts at an account whose owner logged in from there before.
+        /// How many logins may fail from one address (one /56 of IPv6) before it waits; one is forgiven a minute. Not
+        /// counted are attempts on a device that the owner of the account logged in with before.
         failures_per_address: u32 = fixed("20").within("3", "100000");
         /// How many logins of strangers may fail a minute, from all addresses together, before all strangers wait.
         failures_a_minute: u32 = fixed("600").within("10", "60000");

@@ -42,7 +42,8 @@ pub(super) fn described(operation: AuthOperation) -> Described {
             "log_in",
             "Sign in by password",
             "An unknown user, a wrong password and a disabled account are answered alike. With `delivery` `cookie` the refresh \
-             token is in a `__Host-` cookie alone; that takes `Origin` and `X-Signet-CSRF: 1`.",
+             token is in a `__Host-` cookie alone; that takes `Origin` and `X-Signet-CSRF: 1`. The device token is what this device is known by at the next login: \
+             it lets nobody in, but strangers hold nobody up there.",
             "LogIn",
             OF_A_PASSWORD,
             answered("The tokens of a new session.", JSON, "LoggedIn"),
@@ -68,7 +69,7 @@ pub(super) fn described(operation: AuthOperation) -> Described {
             "change_password",
             "Set another password",
             "Every session of the account ends. Who did it by an access token gets the tokens of a new session; 204 answers \
-             who did it by name and password, or by a one-time link.",
+             who did it by name and password, or by a one-time link. Every device is forgotten but the one that did it.",
             "ChangePassword",
             OF_A_PASSWORD,
             answered("The tokens of a new session.", JSON, "LoggedIn"),
