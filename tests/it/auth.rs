@@ -137,7 +137,10 @@ async fn a_person_signs_in_refreshes_and_signs_out_by_bodies() {
     let tokens = front.login("ANN@example.com").await;
     let mut members: Vec<&String> = tokens.as_object().unwrap().keys().collect();
     members.sort();
-    assert_eq!(members, ["access_token", "device_token", "expires_in", "refresh_token", "scope", "session_id", "token_type"]);
+    assert_eq!(
+        members,
+        ["access_token", "device_token", "expires_in", "refresh_token", "scope", "session_id", "token_type"]
+    );
     assert_eq!((&tokens["token_type"], &tokens["expires_in"]), (&json!("Bearer"), &json!(300)));
     assert_eq!(tokens["scope"], "orders:read orders:write");
 

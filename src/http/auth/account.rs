@@ -52,7 +52,8 @@ async fn by_link(call: &Call<'_>, link: &str, new: &str, device: Option<Typed>) 
     let accounts = &call.auth.accounts;
     let (_, owner) = accounts.link_owner(link).await.map_err(Denied::Account)?;
     let by = call.by(&owner.id.to_string());
-    let user = accounts.redeem_link(link, new, call.caller(device.as_ref()).device, &by).await.map_err(Denied::Account)?;
+    let user =
+        accounts.redeem_link(link, new, call.caller(device.as_ref()).device, &by).await.map_err(Denied::Account)?;
     let sessions = &call.http.services.sessions;
     sessions.end_all_of(*user.id.as_uuid(), None, EndReason::Password, &by).await?;
     Ok(match device {
@@ -81,12 +82,7 @@ async fn by_name(
     Ok(no_content())
 }
 
-async fn by_session(
-    call: &Call<'_>,
-    current: &str,
-    new: &str,
-    device: Option<Typed>,
-) -> Result<Answer, Problem> {
+async fn by_session(call: &Call<'_>, current: &str, new: &str, device: Option<Typed>) -> Result<Answer, Problem> {
     let Person { user, session, client } = call.auth.person.admit(call).await?;
     if session.delivery == Delivery::Cookie {
         origin::check_cookie_call(call.http, call.head, &client)?;

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use super::{SqlStore, in_write, now_inside, store_error};
 use crate::ports::{StoreError, Timestamp};
 use crate::users::attempts::{
-    Admission, Attempt, AttemptStore, Counted, DeviceTag, Limits, NameRecord, Prefix, RegistrationLimits, Standing, Tally, decide,
-    decide_registration, take_back, take_back_of_address,
+    Admission, Attempt, AttemptStore, Counted, DeviceTag, Limits, NameRecord, Prefix, RegistrationLimits, Standing,
+    Tally, decide, decide_registration, take_back, take_back_of_address,
 };
 
 const NAME: &str = "name";

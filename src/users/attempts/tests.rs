@@ -161,8 +161,8 @@ fn whoever_has_no_device_of_the_owner_is_treated_as_at_a_name_of_nobody_wherever
     for round in 0..200_u32 {
         for device in [None, Some(DeviceTag::from_bits(5))] {
             let attempt = Attempt { device, ..from(HOME) };
-            let [one, other] = [&mut existing, &mut nobodys]
-                .map(|world| decide(&mut world.standing, &attempt, &limits(), now));
+            let [one, other] =
+                [&mut existing, &mut nobodys].map(|world| decide(&mut world.standing, &attempt, &limits(), now));
             assert_eq!(one, other);
         }
         now = now.plus(SECOND * (round * 37 % 1_000));

@@ -68,7 +68,8 @@ async fn hammer(front: &Front, one: &str, other: &str) -> (usize, u64) {
 
 #[actix_web::test]
 async fn an_owner_is_heard_at_once_on_their_device_while_strangers_close_their_name() {
-    let on_redis = Installation::new().with("REDIS__URL", &Redis::shared().url()).with("REDIS__NAMESPACE", &namespace());
+    let on_redis =
+        Installation::new().with("REDIS__URL", &Redis::shared().url()).with("REDIS__NAMESPACE", &namespace());
     for installation in [Installation::new(), on_redis] {
         let front = behind_a_proxy(installation).await;
         let right = json!({"username": "bob", "password": RIGHT});
@@ -106,9 +107,7 @@ async fn an_owner_is_heard_at_once_on_their_device_while_strangers_close_their_n
 async fn a_device_token_is_in_the_body_or_in_the_cookie_and_looks_like_one() {
     let front = behind_a_proxy(Installation::new()).await;
     let made = "sdt_AAAAAAAAAAAAAAAAAAAAAA";
-    let login = |token: &str, delivery: &str| {
-        json!({"username": "ann", "password": RIGHT, "delivery": delivery, "device_token": token})
-    };
+    let login = |token: &str, delivery: &str| json!({"username": "ann", "password": RIGHT, "delivery": delivery, "device_token": token});
     for wrong in ["", "sdt_", "x", "sdt_AAAAAAAAAAAAAAAAAAAAAB", "srt_AAAAAAAAAAAAAAAAAAAAAA"] {
         let refused = front.post("login", &login(wrong, "body")).await;
         assert_problem(&refused, 400, "invalid_member");

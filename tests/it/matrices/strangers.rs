@@ -135,6 +135,10 @@ async fn by_another_person(stage: &Stage, kind: Credential) -> Vec<Tried> {
             let body = json!({"refresh_token": bobs["refresh_token"]});
             tried.push(("beside bob's token".to_owned(), stage.post("/auth/refresh", &body, &headers).await));
         }
+        Credential::DeviceToken => {
+            let body = json!({"username": "bob", "password": "brisk lantern tulip gravel", "device_token": text});
+            tried.push(("beside bob's name".to_owned(), stage.post("/auth/login", &body, &[]).await));
+        }
         // No person's at all.
         Credential::AdminToken
         | Credential::ClientToken

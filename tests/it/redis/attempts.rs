@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use signet::store::redis::{Options, RedisStore};
 use signet::users::LoginName;
-use signet::users::attempts::{Admission, Attempt, AttemptStore, Caller, Counted, DeviceTag, Limits, RegistrationLimits};
+use signet::users::attempts::{
+    Admission, Attempt, AttemptStore, Caller, Counted, DeviceTag, Limits, RegistrationLimits,
+};
 
 use super::connection::{opened, options};
 use super::{Redis, eventually};

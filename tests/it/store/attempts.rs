@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use signet::store::redis::{Options, RedisStore};
 use signet::users::LoginName;
 use signet::users::attempts::{
-    Admission, Attempt, AttemptStore, Caller, Counted, DEVICE_KEPT, DeviceTag, FAILURES_KEPT, Limits, Mark, NameRecord, Prefix,
-    RegistrationLimits, Standing, Tally, decide, decide_registration, take_back, take_back_of_address,
+    Admission, Attempt, AttemptStore, Caller, Counted, DEVICE_KEPT, DeviceTag, FAILURES_KEPT, Limits, Mark, NameRecord,
+    Prefix, RegistrationLimits, Standing, Tally, decide, decide_registration, take_back, take_back_of_address,
 };
 
 use super::{Database, at_once, contract};

@@ -218,8 +218,10 @@ return 1"
 );
 
 /// Forgets every name.
-pub(super) static CLEAR: Lua = Lua::new("for at = 1, #KEYS do redis.call('DEL', KEYS[at]) end
-return 1");
+pub(super) static CLEAR: Lua = Lua::new(
+    "for at = 1, #KEYS do redis.call('DEL', KEYS[at]) end
+return 1",
+);
 
 /// Decides about a registration from a prefix (key 1) among all (key 2), by the limits for the prefix (2) and for all (7):
 /// the wait, which is 0 where it was counted.
