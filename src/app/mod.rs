@@ -59,6 +59,7 @@ pub use tls::PairError;
 use follower::Follower;
 use listeners::{Bound, Servers};
 use observation::Replica;
+use people::people_of;
 use readiness::Needs;
 use tls::{Certificate, End};
 
@@ -393,7 +394,7 @@ fn compose(
         traces: traces.clone(),
     };
     let hashing = Arc::new(HashMetrics::new().map_err(TelemetryError::from)?);
-    let people = people(settings, issuer, &opened.store, opened.attempts(), parts, Arc::clone(&hashing) as _)?;
+    let people = people_of(settings, opened, parts, Arc::clone(&hashing) as _)?;
     let admin = Admin {
         guard: guard(settings, issuer, opened),
         cursors: Arc::clone(&opened.cursors),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Parts, StartError};
+use super::{Opened, Parts, StartError};
+use crate::audit::AuditLog;
 use crate::config::Settings;
 use crate::issuer::Issuer;
 use crate::store::sql::SqlStore;
 use crate::users::attempts::{Limits, RegistrationLimits};
 use crate::users::password::{Argon2Cost, HashMeter, HashPool, Hasher, PasswordPolicy, Pepper, Peppers, PoolLimits};
-use crate::users::{AccountLimits, Accounts, AttemptStore, Passwords, UserAdministration};
+use crate::users::{AccountLimits, Accounts, AttemptStore, Heeded, Passwords, UserAdministration, UserStore};
 
 /// Accounts, for their owners and for those who look after them.
 pub struct People {
@@ -31,16 +32,45 @@ pub fn people(
     parts: &Parts,
     meter: Arc<dyn HashMeter>,
 ) -> Result<People, StartError> {
+    let kept = Kept { users: Arc::new(store.clone()), attempts, audit: Arc::new(store.clone()) };
+    put_together(settings, issuer, kept, parts, meter)
+}
+
+/// The same where an issuer runs: whoever is changed through it is known to it anew at once.
+pub(super) fn people_of(
+    settings: &Settings,
+    opened: &Opened,
+    parts: &Parts,
+    meter: Arc<dyn HashMeter>,
+) -> Result<People, StartError> {
+    let store = Arc::new(opened.store.clone());
+    let users = Arc::new(Heeded::new(Arc::clone(&store) as _, Arc::clone(&opened.profiles)));
+    put_together(settings, &opened.issuer, Kept { users, attempts: opened.attempts(), audit: store }, parts, meter)
+}
+
+/// Where accounts, attempts at them and acts on them are kept.
+struct Kept {
+    users: Arc<dyn UserStore>,
+    attempts: Arc<dyn AttemptStore>,
+    audit: Arc<dyn AuditLog>,
+}
+
+fn put_together(
+    settings: &Settings,
+    issuer: &Issuer,
+    kept: Kept,
+    parts: &Parts,
+    meter: Arc<dyn HashMeter>,
+) -> Result<People, StartError> {
     let passwords = passwords(settings, issuer, parts, meter)?;
-    let users: Arc<SqlStore> = Arc::new(store.clone());
     let (rules, auth) = (&settings.passwords, &settings.auth);
     let limits = AccountLimits {
         logins: Limits::new(rules.failures_per_address, rules.failures_a_minute),
         registrations: RegistrationLimits::new(auth.registrations_per_address, auth.registrations_an_hour),
         failure_time: rules.failure_time,
     };
-    let [shared, audit] = [Arc::clone(&users), Arc::clone(&users)];
-    let accounts = Accounts::new(shared, Arc::clone(&attempts), audit, passwords.clone(), limits);
+    let Kept { users, attempts, audit } = kept;
+    let accounts = Accounts::new(Arc::clone(&users), Arc::clone(&attempts), audit, passwords.clone(), limits);
     let entropy = Arc::clone(&parts.entropy);
     let administration = UserAdministration::new(users, attempts, passwords, entropy, rules.link_lifetime);
     Ok(People { accounts, administration })

@@ -46,6 +46,9 @@ pub(super) enum Failure {
     Refused(String),
     #[error("{0}")]
     Unavailable(String),
+    /// A server says that what it has stored of something can't be read.
+    #[error("{0}")]
+    Damaged(String),
     /// A check or a server said no, and has a name for the reason.
     #[error("{message} ({code})")]
     Coded { code: String, message: String },
@@ -119,6 +122,7 @@ impl Failure {
         match self {
             Self::Settings(_) => Exit::Settings,
             Self::Unavailable(_)
+            | Self::Damaged(_)
             | Self::Store(StoreError::Unavailable(_))
             | Self::Start(
                 StartError::Store(StoreError::Unavailable(_))

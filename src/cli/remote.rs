@@ -275,6 +275,7 @@ fn refusal(answer: &Answer) -> Option<Failure> {
         message.push_str(&format!(", {} {}", plain(&name.replace('_', " ")), plain(&value)));
     }
     Some(match answer.status {
+        500 if code == "server_error" => Failure::Damaged(format!("{message} ({code})")),
         429 | 500.. => Failure::Unavailable(format!("{message} ({code})")),
         _ => Failure::Coded { code, message },
     })

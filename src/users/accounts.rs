@@ -20,7 +20,8 @@ use super::password::{NotHashed, Password, Verdict};
 use super::passwords::{NotChecked, NotChosen, Passwords};
 use super::steps::hold_back;
 use super::{
-    LoginName, NameError, PasswordLink, Redemption, Taken, User, UserId, UserInsert, UserStore, UserSwap, Username,
+    LoginName, NameError, PasswordLink, Redemption, StoredPassword, Taken, User, UserId, UserInsert, UserStore,
+    UserSwap, Username,
 };
 use crate::audit::{Act, AuditLog, By};
 use crate::ports::{Stopwatch, StoreError, Timestamp};
@@ -119,6 +120,16 @@ impl AuthenticatedUser {
     pub fn must_change_password(&self) -> bool {
         self.user.password.as_ref().is_some_and(|password| password.must_change)
     }
+}
+
+/// What is left to be done for somebody who was let in: see [`Accounts::welcome`].
+#[derive(Debug)]
+#[must_use = "the attempt stays counted as a failure"]
+pub struct Welcome {
+    names: Vec<[u8; 32]>,
+    prefix: Prefix,
+    counted: Counted,
+    anew: Option<(UserId, StoredPassword, StoredPassword)>,
 }
 
 impl fmt::Debug for AuthenticatedUser {
@@ -224,6 +235,22 @@ impl Accounts {
         address: IpAddr,
         by: &By,
     ) -> Result<AuthenticatedUser, LoginRefused> {
+        let (user, welcome) = self.let_in(name, typed, address, by).await?;
+        self.welcome(welcome).await;
+        Ok(user)
+    }
+
+    /// The same, with the [`Welcome`] that is to be given while something else is done for whoever was let in.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn let_in(
+        &self,
+        name: &str,
+        typed: &str,
+        address: IpAddr,
+        by: &By,
+    ) -> Result<(AuthenticatedUser, Welcome), LoginRefused> {
         let asked = Stopwatch::start();
         let mut tried = Tried::default();
         let outcome = self.attempt(name, typed, address, &mut tried).await;
@@ -239,6 +266,28 @@ impl Accounts {
             Err(other) => info!(user, %address, reason = %other, "login not tried"),
         }
         outcome
+    }
+
+    /// Forgets the failures of somebody who was let in, has them known where they are, and keeps the hash that was made
+    /// anew. Nobody is worse off than before when that fails, and nobody who was let in need know.
+    pub async fn welcome(&self, welcome: Welcome) {
+        let Welcome { names, prefix, counted, anew } = welcome;
+        let forgetting = async {
+            if let Err(error) = self.attempts.succeeded(&names, prefix, Some(counted)).await {
+                warn!(%error, "an attempt that succeeded stays counted as a failure");
+            }
+        };
+        let keeping = async {
+            let Some((user, from, to)) = anew else { return };
+            match self.users.keep_hash(&user, &from, &to).await {
+                Ok(true) => info!(%user, from = from.kind(), to = to.kind(), "hashed a password anew"),
+                // Another login was first, or the password was changed.
+                Ok(false) => {}
+                // The old one is as good as before.
+                Err(error) => warn!(%error, %user, "a password could not be hashed anew"),
+            }
+        };
+        tokio::join!(forgetting, keeping);
     }
 
     /// Enters a failure in the audit log, where there is something to say of it. Not before the answer: the time that it
@@ -266,7 +315,7 @@ impl Accounts {
         typed: &str,
         address: IpAddr,
         tried: &mut Tried,
-    ) -> Result<AuthenticatedUser, LoginRefused> {
+    ) -> Result<(AuthenticatedUser, Welcome), LoginRefused> {
         // Before anything is asked, so that it can tell nothing of anyone.
         let password = Password::parse(typed).map_err(|_| LoginRefusal::Malformed)?;
         // In a storm, before a store is asked: those that are heard are to find it at leisure.
@@ -275,21 +324,13 @@ impl Accounts {
         }
         let name = LoginName::parse(name);
         let attempt = Attempt::of(&name, address);
-        let user = self.users.find_user(&name).await?;
-        tried.user = user.as_ref().map(|user| user.id);
-        let counted = match self.attempts.admit(&attempt, &self.limits.logins).await? {
-            Admission::Admitted { counted, mark } => {
-                tried.counted = Some((counted, mark));
-                counted
-            }
-            Admission::Wait(retry_after) => return Err(LoginRefused::TooMany { retry_after }),
-        };
+        let (user, counted) = self.admitted(&name, &attempt, tried).await?;
         let stored = user.as_ref().and_then(|user| user.password.as_ref()).map(|password| password.stored.clone());
         let verdict = match self.passwords.verify(password, stored).await {
             Ok(verdict) => verdict,
             Err(failure) => return Err(self.not_made(&attempt, counted, failure).await),
         };
-        let user = user.ok_or(LoginRefusal::UnknownUser)?;
+        let mut user = user.ok_or(LoginRefusal::UnknownUser)?;
         let anew = match verdict {
             Verdict::Right => None,
             Verdict::RightAndHashedAnew(anew) => Some(anew),
@@ -303,34 +344,40 @@ impl Accounts {
         if !user.enabled {
             return Err(LoginRefusal::Disabled.into());
         }
-        self.let_in(user, anew, &attempt, counted).await
-    }
-
-    /// What follows a right password: its failures are forgotten, and it is hashed anew where it should be.
-    async fn let_in(
-        &self,
-        mut user: User,
-        anew: Option<super::StoredPassword>,
-        attempt: &Attempt,
-        counted: Counted,
-    ) -> Result<AuthenticatedUser, LoginRefused> {
         // The account was loaded a slow hash ago: what has become of it since decides.
         let at = self.confirmed(&user).await?;
-        let names: Vec<_> = user.login_names().map(|name| name.digest()).collect();
-        self.attempts.succeeded(&names, attempt.prefix, Some(counted)).await?;
-        if let (Some(anew), Some(state)) = (anew, &mut user.password) {
-            match self.users.keep_hash(&user.id, &state.stored, &anew).await {
-                Ok(true) => {
-                    info!(user = %user.id, from = state.stored.kind(), to = anew.kind(), "hashed a password anew");
-                    state.stored = anew;
-                }
-                // Another login was first, or the password was changed.
-                Ok(false) => {}
-                // The old one is as good as before: whoever logs in need not know.
-                Err(error) => warn!(%error, user = %user.id, "a password could not be hashed anew"),
+        let anew = match (anew, &mut user.password) {
+            (Some(anew), Some(state)) => Some((user.id, std::mem::replace(&mut state.stored, anew.clone()), anew)),
+            _ => None,
+        };
+        let names = user.login_names().map(|name| name.digest()).collect();
+        let welcome = Welcome { names, prefix: attempt.prefix, counted, anew };
+        Ok((AuthenticatedUser { user, at }, welcome))
+    }
+
+    /// Counts the attempt, and meanwhile finds whoever is called `name`.
+    async fn admitted(
+        &self,
+        name: &LoginName,
+        attempt: &Attempt,
+        tried: &mut Tried,
+    ) -> Result<(Option<User>, Counted), LoginRefused> {
+        let admission = self.attempts.admit(attempt, &self.limits.logins);
+        let (found, admission) = tokio::join!(self.users.find_user(name), admission);
+        let (counted, mark) = match admission? {
+            Admission::Admitted { counted, mark } => (counted, mark),
+            Admission::Wait(retry_after) => return Err(LoginRefused::TooMany { retry_after }),
+        };
+        match found {
+            Ok(user) => {
+                *tried = Tried { user: user.as_ref().map(|user| user.id), counted: Some((counted, mark)) };
+                Ok((user, counted))
+            }
+            Err(error) => {
+                self.forget_attempt(attempt, counted).await;
+                Err(error.into())
             }
         }
-        Ok(AuthenticatedUser { user, at })
     }
 
     /// `auth_time` of whoever proved to know the password of `user`, while it is still the account's.
@@ -347,12 +394,16 @@ impl Accounts {
 
     /// The attempt could not be made: it is not held against anyone.
     async fn not_made(&self, attempt: &Attempt, counted: Counted, failure: NotChecked) -> LoginRefused {
-        if let Err(error) = self.attempts.not_made(attempt, counted).await {
-            warn!(%error, "an attempt that was not made stays counted");
-        }
+        self.forget_attempt(attempt, counted).await;
         match failure {
             NotChecked::NotHashed(NotHashed::Busy { retry_after }) => LoginRefused::Busy { retry_after },
             other => LoginRefused::NotChecked(other),
+        }
+    }
+
+    async fn forget_attempt(&self, attempt: &Attempt, counted: Counted) {
+        if let Err(error) = self.attempts.not_made(attempt, counted).await {
+            warn!(%error, "an attempt that was not made stays counted");
         }
     }
 

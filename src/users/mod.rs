@@ -8,6 +8,7 @@
 //! - [`accounts`]: what people do with their own accounts
 //! - [`administration`]: what others do with them
 //! - [`profiles`]: what this replica knows of people, for the tokens that tell something of them
+//! - [`heeded`]: accounts whose changes this replica knows of at once
 //! - [`record`]: accounts on their way in and out
 //!
 //! Guarantees: an [`AuthenticatedUser`] exists only after a password was checked; no two accounts have names that look
@@ -17,6 +18,7 @@ pub mod account;
 pub mod accounts;
 pub mod administration;
 pub mod attempts;
+pub mod heeded;
 pub mod link;
 pub mod name;
 pub mod password;
@@ -28,9 +30,10 @@ mod store;
 mod view;
 
 pub use account::{Attributes, PasswordState, Roles, User, UserError, UserId};
-pub use accounts::{AccountError, AccountLimits, Accounts, AuthenticatedUser, LoginRefusal, LoginRefused};
+pub use accounts::{AccountError, AccountLimits, Accounts, AuthenticatedUser, LoginRefusal, LoginRefused, Welcome};
 pub use administration::{Import, UserAdministration, UserAdministrationError};
 pub use attempts::AttemptStore;
+pub use heeded::Heeded;
 pub use link::PasswordLink;
 pub use name::{Email, LoginName, NameError, Username};
 pub use password::{Password, StoredPassword, StoredPasswordError};

@@ -57,7 +57,7 @@ Examples:
         #[command(flatten)]
         through: Through,
     },
-    /// Change a client: replace what describes it, or add to what it may. Its secrets stay.
+    /// Change a client: replace what describes it, or add to what it may, or take from it. Its secrets stay.
     #[command(after_help = "\
 Examples:
   signet clients show shop --metadata > shop.json
@@ -65,17 +65,22 @@ Examples:
   signet clients update shop --metadata shop.json
   signet clients update shop --metadata shop.json --url http://127.0.0.1:8081
   signet clients update login --add-access 'https://orders.example=orders:read' --add-web-origin https://app.example
+  signet clients update login --remove-access https://orders.example
 
 A running server follows within 2 s. Tokens already issued are not changed. Nothing happens where it is so already.")]
     Update {
         /// Its identifier.
         id: String,
         /// The new description as JSON (RFC 7591 §2), whole; - for standard input.
-        #[arg(long, value_name = "FILE", required_unless_present_any = ["access", "web_origins"])]
+        #[arg(long, value_name = "FILE", required_unless_present_any = ["access", "without", "web_origins"])]
         metadata: Option<String>,
         /// What else it may get: a resource, =, and scopes separated by spaces; may be repeated.
         #[arg(long = "add-access", id = "access", value_name = "URI=SCOPES", value_parser = create::access, conflicts_with = "metadata")]
         access: Vec<(String, String)>,
+        /// A resource that it may get nothing for any more; may be repeated. With --add-access for the same, it has those
+        /// scopes and no others.
+        #[arg(long = "remove-access", id = "without", value_name = "URI", conflicts_with = "metadata")]
+        without: Vec<String>,
         /// The origin of another page that may use /auth for it, as browsers send it; may be repeated.
         #[arg(long = "add-web-origin", id = "web_origins", value_name = "ORIGIN", conflicts_with = "metadata")]
         web_origins: Vec<String>,
@@ -131,10 +136,10 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let act = async |at: &dyn Registry| create::run(context, at, arguments.id.as_deref(), &metadata).await;
             context.changing(&arguments.how, CREATE, act).await
         }
-        Verb::Update { id, metadata, access, web_origins, how } => {
+        Verb::Update { id, metadata, access, without, web_origins, how } => {
             let update = match metadata {
                 Some(file) => change::Update::Replace(input::json(&file, MOST_METADATA)?),
-                None => change::Update::Add { access, web_origins },
+                None => change::Update::Edit { access, without, web_origins },
             };
             context.changing(&how, UPDATE, async |at| change::update(context, at, &id, &update).await).await
         }

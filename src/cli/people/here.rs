@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Accounts, DamagedUser, Sink, Taken, Users};
+use super::{Accounts, Change, DamagedUser, Sink, Taken, Users};
 use crate::audit::{Act, By};
 use crate::cli::Failure;
 use crate::cli::acting::Outcome;
@@ -95,8 +95,13 @@ impl Accounts for Here<'_> {
         Ok(UserView::of(&self.administration.create(self.request(), metadata, password).await?))
     }
 
-    async fn replace(&self, seen: &UserView, metadata: &UserMetadata) -> Result<Outcome<UserView>, Failure> {
-        let user = self.administration.replace(self.request(), &id_of(seen)?, metadata).await?;
+    async fn change(&self, seen: &UserView, change: &Change<'_>) -> Result<Outcome<UserView>, Failure> {
+        let apply = |user: &mut User, _| {
+            let mut metadata = UserMetadata::of(user);
+            change(&mut metadata);
+            Ok(metadata.apply(user)?)
+        };
+        let user = self.administration.change(self.request(), Act::UsersUpdate, &id_of(seen)?, apply).await?;
         Ok(outcome(seen, &user))
     }
 

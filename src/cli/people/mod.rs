@@ -51,6 +51,9 @@ pub(super) struct Taken {
     pub(super) ended: Option<String>,
 }
 
+/// What is to be made of what describes an account.
+pub(super) type Change<'c> = dyn Fn(&mut UserMetadata) + 'c;
+
 /// What takes records one after the other, for as long as it wants more.
 pub(super) type Sink<'s> = dyn FnMut(&UserRecord) -> Result<bool, Failure> + 's;
 
@@ -67,8 +70,8 @@ pub(super) trait Accounts {
     /// Makes an account.
     async fn create(&self, metadata: &UserMetadata, password: Option<Password>) -> Result<UserView, Failure>;
 
-    /// Replaces what describes the account that was `seen`.
-    async fn replace(&self, seen: &UserView, metadata: &UserMetadata) -> Result<Outcome<UserView>, Failure>;
+    /// Stores what `change` makes of what describes the account that was `seen`.
+    async fn change(&self, seen: &UserView, change: &Change<'_>) -> Result<Outcome<UserView>, Failure>;
 
     /// Enables or disables the account that was `seen`.
     async fn set_enabled(&self, seen: &UserView, enabled: bool) -> Result<Outcome<UserView>, Failure>;

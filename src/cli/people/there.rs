@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Accounts, DamagedUser, Sink, Taken, Users};
+use super::{Accounts, Change, DamagedUser, Sink, Taken, Users};
 use crate::cli::Failure;
 use crate::cli::acting::{Acting, Outcome, Versioned, unless};
 use crate::cli::remote::{Api, Page, Version};
@@ -80,8 +80,13 @@ impl Accounts for There<'_> {
         self.0.api.post(USERS, &body).await
     }
 
-    async fn replace(&self, seen: &UserView, metadata: &UserMetadata) -> Result<Outcome<UserView>, Failure> {
-        self.0.change(Method::PUT, (&user(&seen.id), ""), seen, |_| json!(metadata)).await
+    async fn change(&self, seen: &UserView, change: &Change<'_>) -> Result<Outcome<UserView>, Failure> {
+        let body = |seen: &UserView| {
+            let mut metadata = seen.metadata.clone();
+            change(&mut metadata);
+            json!(metadata)
+        };
+        self.0.change(Method::PUT, (&user(&seen.id), ""), seen, body).await
     }
 
     async fn set_enabled(&self, seen: &UserView, enabled: bool) -> Result<Outcome<UserView>, Failure> {

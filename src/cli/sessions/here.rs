@@ -7,7 +7,7 @@ use crate::app::Opened;
 use crate::audit::By;
 use crate::cli::Failure;
 use crate::config::Settings;
-use crate::ports::StoreError;
+use crate::ports::{StoreError, Timestamp};
 use crate::tokens::revocation::EndReason;
 use crate::tokens::session::{LiveSession, SessionId, SessionPage};
 use crate::users::{LoginName, UserId, UserStore};
@@ -20,11 +20,12 @@ pub(super) struct Here<'a> {
     settings: &'a Settings,
     opened: &'a Opened,
     by: By,
+    now: Timestamp,
 }
 
 impl<'a> Here<'a> {
-    pub(super) const fn new(settings: &'a Settings, opened: &'a Opened, by: By) -> Self {
-        Self { settings, opened, by }
+    pub(super) const fn new(settings: &'a Settings, opened: &'a Opened, by: By, now: Timestamp) -> Self {
+        Self { settings, opened, by, now }
     }
 
     async fn page(&self, owner: &Owner, after: Option<SessionId>) -> Result<SessionPage, StoreError> {
@@ -60,9 +61,7 @@ impl SignedIn for Here<'_> {
     }
 
     async fn end(&self, id: SessionId) -> Result<bool, Failure> {
-        let Some(session) = self.opened.sessions.load(id).await? else { return Ok(false) };
-        self.opened.sessions.end(&session, EndReason::Admin, &self.by).await?;
-        Ok(true)
+        Ok(self.opened.sessions.end_named(id, self.now, EndReason::Admin, &self.by).await?)
     }
 
     async fn end_all(&self, owner: &Owner) -> Result<usize, Failure> {

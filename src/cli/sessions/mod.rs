@@ -15,6 +15,7 @@ use super::remote::Through;
 use super::why::How;
 use super::{Context, Failure, input};
 use crate::clients::ClientId;
+use crate::ports::StoreError;
 use crate::tokens::session::{LiveSession, SessionId};
 use crate::users::UserId;
 
@@ -50,7 +51,8 @@ Examples:
   signet sessions end mZ0n9dEXAMPLEq2b7Xc1Aw --reason 'a lost phone'
   signet sessions end mZ0n9dEXAMPLEq2b7Xc1Aw --yes --url https://signet-admin.example
 
-A running server follows within 2 s. Access tokens that were given out live on at other services until they expire.")]
+A running server follows within 2 s. Access tokens that were given out live on at other services until they expire.
+One whose record is damaged ends too: lists leave it out, and the log of the server names it.")]
     End {
         /// Its name: the `sid` of its tokens.
         #[arg(allow_hyphen_values = true)]
@@ -146,8 +148,8 @@ async fn on_sessions<T>(
     match through.api(context, scopes).await? {
         Some(api) => act(&There::new(api, reason)).await,
         None => {
-            let by = context.by().because(reason);
-            context.with_keys(async |settings, opened| act(&Here::new(settings, opened, by)).await).await
+            let (by, now) = (context.by().because(reason), context.parts.clock.now());
+            context.with_keys(async |settings, opened| act(&Here::new(settings, opened, by, now)).await).await
         }
     }
 }
@@ -207,9 +209,16 @@ async fn show(context: &Context, at: &dyn SignedIn, sid: &str) -> Result<(), Fai
 
 async fn end(context: &Context, at: &dyn SignedIn, sid: &str, yes: bool) -> Result<(), Failure> {
     let id = SessionId::parse(sid).ok_or_else(|| absent(sid))?;
-    let session = at.load(id).await?.ok_or_else(|| absent(sid))?;
-    let (user, client) = (plain(&session.user), plain(&session.client_id));
-    input::confirm(yes, &format!("End the session {id} of {user} at `{client}`?"))?;
+    let whose = match at.load(id).await {
+        Ok(Some(session)) => format!(" of {} at `{}`", plain(&session.user), plain(&session.client_id)),
+        Ok(None) => return Err(absent(sid)),
+        // Whatever else is known of it, it can end.
+        Err(Failure::Store(StoreError::Corrupt { .. }) | Failure::Damaged(_)) => {
+            ", whose record can't be read".to_owned()
+        }
+        Err(other) => return Err(other),
+    };
+    input::confirm(yes, &format!("End the session {id}{whose}?"))?;
     // Ended by someone else meanwhile: that is what was asked for.
     at.end(id).await?;
     let result = json!({ "session_id": id.to_string(), "ended": true });

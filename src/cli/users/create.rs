@@ -36,7 +36,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// Splits at the first `=`: names have none.
-fn attribute(text: &str) -> Result<(String, Value), String> {
+pub(super) fn attribute(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write a name and JSON, such as 'department=\"books\"'")?;
     let value =
         serde_json::from_str(value).map_err(|error| format!("behind the = is no JSON ({error}): quote texts"))?;

@@ -14,7 +14,7 @@ use super::people::{Accounts, DamagedUser, Scopes, Users};
 use super::remote::Through;
 use super::why::How;
 use super::{Context, Failure, input};
-use crate::users::{UserMetadata, UserView};
+use crate::users::UserView;
 
 /// Longer than any description that is accepted.
 const MOST_METADATA: usize = 64 * 1024;
@@ -63,18 +63,24 @@ Examples:
         #[command(flatten)]
         through: Through,
     },
-    /// Replace what describes an account. Its password stays.
+    /// Change what describes an account: some of it, or all. Its password stays.
     #[command(after_help = "\
 Examples:
+  signet users update ann --email ann@example.org --add-role billing --remove-role sales
+  signet users update ann --set-attribute 'department=\"books\"' --unset-attribute levels --url http://127.0.0.1:8081
   signet users show ann --metadata > ann.json
   $EDITOR ann.json
-  signet users update ann --metadata ann.json --reason 'moved to billing'")]
+  signet users update ann --metadata ann.json --reason 'moved to billing'
+
+What others change meanwhile stays, but for what is named here. Nothing happens where it is so already.")]
     Update {
         /// Its username, e-mail address or identifier.
         user: String,
+        #[command(flatten)]
+        fields: change::Fields,
         /// The new description as JSON, whole; - for standard input.
-        #[arg(long, value_name = "FILE")]
-        metadata: String,
+        #[arg(long, value_name = "FILE", required_unless_present = "fields")]
+        metadata: Option<String>,
         #[command(flatten)]
         how: How,
     },
@@ -141,9 +147,12 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let act = async |at: &dyn Accounts| create::run(context, at, &metadata, password).await;
             context.changing_accounts(&arguments.how, CREATE, act).await
         }
-        Verb::Update { user, metadata, how } => {
-            let metadata: UserMetadata = input::json(&metadata, MOST_METADATA)?;
-            let act = async |at: &dyn Accounts| change::update(context, at, &user, &metadata).await;
+        Verb::Update { user, fields, metadata, how } => {
+            let update = match metadata {
+                Some(file) => change::Update::Replace(input::json(&file, MOST_METADATA)?),
+                None => change::Update::Edit(Box::new(fields)),
+            };
+            let act = async |at: &dyn Accounts| change::update(context, at, &user, &update).await;
             context.changing_accounts(&how, CHANGE, act).await
         }
         Verb::List { through } => context.reading_accounts(&through, READ, async |at| list(context, at).await).await,

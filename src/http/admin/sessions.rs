@@ -1,7 +1,8 @@
 //! `/admin/v1/sessions`: who is signed in, at which client.
 //!
 //! Guarantees: nobody is told that a session has ended before the journal says so; a list is of one person or of one
-//! client, and an end of many is, too; nothing in an answer opens a session.
+//! client, and an end of many is, too; a session whose record can't be read can be ended by its name; nothing in an answer
+//! opens a session.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -99,9 +100,12 @@ pub(super) async fn end(admin: &Admin, call: &Call<'_>) -> Result<Answer, Proble
     let query = Query::read(call.head, &["reason"])?;
     IfMatch::none(&call.head.headers)?;
     let by = call.caller.because(query.get("reason").map(str::to_owned))?;
-    let session = load(admin, call).await?;
-    admin.sessions.end(&session, EndReason::Admin, &by).await?;
-    Ok(no_content())
+    let id = SessionId::parse(call.parameter()).ok_or(Problem::NoSuchSession)?;
+    if admin.sessions.end_named(id, call.now, EndReason::Admin, &by).await? {
+        Ok(no_content())
+    } else {
+        Err(Problem::NoSuchSession)
+    }
 }
 
 pub(super) async fn end_all(admin: &Admin, call: &Call<'_>) -> Result<Answer, Problem> {

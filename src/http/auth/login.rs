@@ -1,6 +1,6 @@
 //! `POST /auth/login`: a password for a session.
 //!
-//! Guarantees: what can be refused without the password is refused before it; an unknown user, a wrong password and a
+//! Guarantees: what can be refused without the password is refused before it, also where sessions can't be kept at the moment; an unknown user, a wrong password and a
 //! disabled account are answered alike; the refresh token is in the cookie or in the body, never in both; nobody is given
 //! the tokens of a session whose beginning is not in the audit log.
 
@@ -35,18 +35,25 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let (resource, scope) =
         grants::chosen(services, client, asked.audience.as_deref(), asked.scope.as_deref()).map_err(Denied::Grant)?;
     services.minter.check(call.now()).map_err(|error| Problem::Unavailable(error.to_string().into()))?;
-    let address = call.counted_address();
-    let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), address, &call.seen()).await;
-    let user = user.map_err(|refused| {
+    if let Err(error) = services.sessions.check() {
+        // A password that was right would lead nowhere: nobody's is hashed for that.
+        call.http.meter.login("error");
+        return Err(error.into());
+    }
+    let (accounts, address) = (&call.auth.accounts, call.counted_address());
+    let let_in = accounts.let_in(&asked.username, asked.password.expose(), address, &call.seen()).await;
+    let (user, welcome) = let_in.map_err(|refused| {
         call.http.meter.login(outcome(&refused));
         Denied::Login(refused)
     })?;
     if user.must_change_password() {
+        accounts.welcome(welcome).await;
         call.http.meter.login("must_change_password");
         return Err(Denied::MustChangePassword.into());
     }
     let profile = Profile::of(user.user());
-    let begun = begin(call, client, user, &resource, scope, asked.delivery.into()).await;
+    let beginning = begin(call, client, user, &resource, scope, asked.delivery.into());
+    let (begun, ()) = tokio::join!(beginning, accounts.welcome(welcome));
     call.http.meter.login(if begun.is_ok() { "success" } else { "error" });
     let (session, token) = begun?;
     let mut answer = tokens(call, client, &session, &resource, &profile, Some(token))?;

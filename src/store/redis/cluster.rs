@@ -126,6 +126,18 @@ impl Cluster {
         self.shared.all_links().iter().find_map(|link| link.problem())
     }
 
+    /// Why none of its slots is served, where that is so.
+    pub(super) fn outage(&self) -> Option<Failure> {
+        if let Err(failure) = &*self.shared.map.borrow() {
+            return Some(failure.clone());
+        }
+        let mut last = None;
+        for link in self.shared.all_links() {
+            last = Some(link.problem()?);
+        }
+        last
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let all = self.shared.all_links();
         let counts = all.iter().map(|link| link.counts());

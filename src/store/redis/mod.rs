@@ -178,6 +178,14 @@ impl RedisStore {
         }
     }
 
+    /// Why nothing that is asked of it would be answered now, without asking it; `None` where some of a Cluster is there.
+    fn outage(&self) -> Option<Failure> {
+        match &self.inner.place {
+            Place::One(link) => link.problem(),
+            Place::Cluster(cluster) => cluster.outage(),
+        }
+    }
+
     /// How it goes with it, without asking it.
     pub fn health(&self) -> RedisHealth {
         let (problem, counts) = match &self.inner.place {

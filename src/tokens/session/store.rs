@@ -50,6 +50,12 @@ pub struct SessionPage {
 /// [`Clock::held`](crate::ports::Clock::held) in its place, where that is some.
 #[async_trait]
 pub trait SessionStore: Send + Sync + std::fmt::Debug {
+    /// Whether it can be reached, as far as that is known without asking it: [`StoreError::Unavailable`] while nothing that
+    /// is asked of it would be answered. A store that has to be asked to tell is taken to be there.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Stores a session that has just begun, so that it is found by its name, its user and its client. A name that is
     /// taken is [`Insert::Exists`], and nothing changed. One that has expired already is stored or left out: nothing
     /// finds it. After [`StoreError::Unavailable`] it may be stored or not; nobody has a token of it.

@@ -4,14 +4,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::audit::Entry;
+use crate::audit::{Act, Entry};
 use crate::clients::Removal;
+use crate::keys::fixtures::by;
 use crate::ports::Timestamp;
 use crate::secret::SecretDigest;
-use crate::users::{LoginName, PasswordLink, Redemption, Standing, StoredPassword, UserInsert, UserSwap, Username};
+use crate::users::{Heeded, LoginName, PasswordLink, Redemption, Standing, StoredPassword, UserInsert, UserSwap, Username};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -83,16 +85,22 @@ impl UserStore for Store {
         unreachable!("nobody writes")
     }
 
-    async fn update_user(&self, _: &User, _: &Entry) -> Result<UserSwap, StoreError> {
-        unreachable!("nobody writes")
+    async fn update_user(&self, user: &User, _: &Entry) -> Result<UserSwap, StoreError> {
+        self.users.lock().unwrap().insert(user.id, user.clone());
+        // It is stored, and whoever asked may not learn of it.
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("away".to_owned()));
+        }
+        Ok(UserSwap::Swapped)
     }
 
     async fn keep_hash(&self, _: &UserId, _: &StoredPassword, _: &StoredPassword) -> Result<bool, StoreError> {
         unreachable!("nobody writes")
     }
 
-    async fn delete_user(&self, _: &UserId, _: Option<i64>, _: &Entry) -> Result<Removal, StoreError> {
-        unreachable!("nobody writes")
+    async fn delete_user(&self, id: &UserId, _: Option<i64>, _: &Entry) -> Result<Removal, StoreError> {
+        self.users.lock().unwrap().remove(id);
+        Ok(Removal::Removed)
     }
 
     async fn insert_link(&self, _: &PasswordLink, _: &Entry) -> Result<bool, StoreError> {
@@ -103,8 +111,9 @@ impl UserStore for Store {
         unreachable!("nobody looks for links")
     }
 
-    async fn redeem_link(&self, _: &SecretDigest, _: &User, _: &Entry) -> Result<Redemption, StoreError> {
-        unreachable!("nobody writes")
+    async fn redeem_link(&self, _: &SecretDigest, user: &User, _: &Entry) -> Result<Redemption, StoreError> {
+        self.users.lock().unwrap().insert(user.id, user.clone());
+        Ok(Redemption::Redeemed)
     }
 }
 
@@ -118,6 +127,33 @@ async fn until(done: impl Fn() -> bool) {
 async fn roles(profiles: &Profiles, user: &User) -> Vec<String> {
     let found = profiles.find(user.id).await.unwrap().unwrap();
     found.roles.iter().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn whoever_is_changed_here_is_known_anew_before_the_change_is_answered() {
+    let store = Store::open(Semaphore::MAX_PERMITS);
+    let profiles = Arc::new(Profiles::new(Arc::clone(&store) as _));
+    let heeded = Heeded::new(Arc::clone(&store) as _, Arc::clone(&profiles));
+    let entry = by().entry(Act::UsersUpdate, "", json!({}));
+    let (ann, bob) = (store.add("ann"), store.add("bob"));
+    for user in [&ann, &bob] {
+        assert_eq!(roles(&profiles, user).await, [""; 0]);
+    }
+    let having = |role: &str| User { roles: Roles::of([role]).unwrap(), ..ann.clone() };
+    assert_eq!(heeded.update_user(&having("lead"), &entry).await.unwrap(), UserSwap::Swapped);
+    assert_eq!(roles(&profiles, &ann).await, ["lead"]);
+    let digest = SecretDigest::of(b"x");
+    assert_eq!(heeded.redeem_link(&digest, &having("clerk"), &entry).await.unwrap(), Redemption::Redeemed);
+    assert_eq!(roles(&profiles, &ann).await, ["clerk"]);
+    store.is_away.store(true, Ordering::SeqCst);
+    heeded.update_user(&having("guest"), &entry).await.unwrap_err();
+    store.is_away.store(false, Ordering::SeqCst);
+    assert_eq!(roles(&profiles, &ann).await, ["guest"], "whether it was made nobody could tell");
+    assert_eq!(heeded.delete_user(&ann.id, None, &entry).await.unwrap(), Removal::Removed);
+    assert_eq!(profiles.find(ann.id).await.unwrap(), None);
+    assert_eq!(store.questions(), 6);
+    assert_eq!(roles(&profiles, &bob).await, [""; 0]);
+    assert_eq!(store.questions(), 6, "nobody else was forgotten");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use signet::tokens::session::{SessionId, SessionStore};
 
 use super::people::{People, RIGHT, text};
 use super::{assert_problem, done, on_both};
@@ -13,6 +14,7 @@ const SESSIONS: &str = "/admin/v1/sessions";
 
 on_both! {
     sessions_are_seen_by_person_and_by_client_and_ended,
+    a_session_whose_record_is_damaged_ends_by_its_name,
 }
 
 /// The names of all sessions of a list, read by pages of that size.
@@ -29,6 +31,10 @@ async fn names(people: &People, filter: &str, size: usize) -> BTreeSet<String> {
             None => return names,
         }
     }
+}
+
+fn sid_of(tokens: &Value) -> SessionId {
+    SessionId::parse(text(&tokens["session_id"])).unwrap()
 }
 
 async fn sessions_are_seen_by_person_and_by_client_and_ended(backend: Backend) {
@@ -129,5 +135,36 @@ async fn a_list_is_of_one_person_or_of_one_client() {
     let elsewhere = format!("{SESSIONS}?client=login&page_size=1&cursor={}", text(&cursor));
     assert_problem(&api.get(&elsewhere).await, 400, "invalid_cursor");
     assert_eq!(api.rows().await.len(), rows);
+    people.stop().await;
+}
+
+async fn a_session_whose_record_is_damaged_ends_by_its_name(backend: Backend) {
+    let people = People::on(backend).await;
+    let api = &people.api;
+    let ann = people.person("ann").await;
+    let (damaged, other) = (people.login("ann", RIGHT).await, people.login("ann", RIGHT).await);
+    let name = |tokens: &Value| text(&tokens["session_id"]).to_owned();
+    let path = format!("{SESSIONS}/{}", name(&damaged));
+    let sid = format!("{:032x}", u128::from_be_bytes(*sid_of(&damaged).as_bytes()));
+    let sid = if backend == Backend::Sqlite { format!("X'{sid}'") } else { format!("'\\x{sid}'") };
+    api.installation.execute(&format!("UPDATE sessions SET record = substr(record, 1, 3) WHERE sid = {sid}")).await;
+    assert_eq!(names(&people, &format!("user={ann}"), 10).await, BTreeSet::from([name(&other)]));
+    assert_problem(&api.get(&path).await, 500, "server_error");
+    assert_problem(&people.refresh(&damaged).await, 500, "server_error");
+    let ended = api.change("DELETE", &format!("{path}?reason=damaged"), None, json!(null)).await;
+    assert_eq!((ended.status.as_u16(), ended.text.as_str()), (204, ""));
+    let row = &api.rows().await[0];
+    assert_eq!(
+        (row.act.as_str(), row.reason.as_str(), row.subject.clone()),
+        ("sessions.end", "damaged", name(&damaged))
+    );
+    let detail: Value = serde_json::from_str(&row.detail).unwrap();
+    assert_eq!(detail, json!({"why": "admin", "damaged": true, "sessions": [name(&damaged)]}));
+    assert_problem(&api.get(&path).await, 404, "no_such_session");
+    assert_problem(&api.change("DELETE", &path, None, json!(null)).await, 404, "no_such_session");
+    assert_problem(&people.refresh(&damaged).await, 401, "invalid_refresh_token");
+    let stored = SessionStore::load(&api.world.opened.store, sid_of(&damaged)).await;
+    assert_eq!(stored.unwrap(), None, "the record is gone");
+    assert_eq!(people.refresh(&other).await.status, 200, "the other one lives");
     people.stop().await;
 }

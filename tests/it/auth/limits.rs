@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Front, NEXT, RIGHT, assert_problem, text, with_json};
 use crate::app::{Answer, Installation, Signet};
 use crate::metrics::scrape;
+use crate::proxy::Proxy;
 use crate::redis::{Redis, namespace};
 use crate::store::at_once;
 use crate::world::eventually;
@@ -144,9 +145,14 @@ async fn a_storm_of_logins_is_told_when_to_come_again_while_tokens_and_refreshes
 async fn without_redis_a_login_is_refused_in_time_and_goes_on_when_it_is_back() {
     let redis = Redis::start(&[]);
     let front = Front::over(on_redis(&redis)).await;
+    // How many passwords were hashed, and were waiting for it.
+    let hashed = async || {
+        let page = scrape(&front.signet).await;
+        page.value("signet_password_hash_duration_seconds_count", &[]).unwrap()
+    };
     redis.kill();
     let body = json!({"username": "ann", "password": RIGHT});
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, before) = (Duration::ZERO, hashed().await);
     for call in ["login", "register", "login", "login"] {
         let begun = Instant::now();
         let refused = front.post(call, &body).await;
@@ -155,9 +161,30 @@ async fn without_redis_a_login_is_refused_in_time_and_goes_on_when_it_is_back() 
         assert!(retry_after(&refused) >= 1);
     }
     println!("without Redis: refused within {slowest:?}");
+    assert_eq!(hashed().await, before, "for what leads nowhere nobody's password is hashed");
     assert!(slowest < BOUND, "{slowest:?}");
     redis.start_again();
     eventually(async || (front.post("login", &body).await.status == 200).then_some(())).await;
+    front.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_asks_redis_three_times_in_a_row_and_no_more() {
+    const LATE: Duration = Duration::from_secs(1);
+    let redis = Redis::start(&[]);
+    let proxy = Proxy::before(&redis.url());
+    let installation = Installation::new().with("REDIS__URL", &proxy.url).with("REDIS__NAMESPACE", &namespace());
+    let front = Front::over(installation.with("REDIS__TIMEOUT", "10s")).await;
+    let quick = Instant::now();
+    front.login("ann").await;
+    let quick = quick.elapsed();
+    proxy.delay(LATE);
+    let slow = Instant::now();
+    front.login("ann").await;
+    let slow = slow.elapsed();
+    println!("a login takes {quick:?}, and {slow:?} where each answer of Redis takes {LATE:?}");
+    // To count the attempt; for the session, and meanwhile to take the count back; to enter the session.
+    assert!(slow >= LATE * 3 && slow < LATE * 4 + quick, "{slow:?}");
     front.signet.stop().await;
 }
 

@@ -9,13 +9,15 @@ use signet::issuer::Issuer;
 use signet::ports::Clock;
 use signet::tokens::session::SessionId;
 use signet::tokens::{Minter, Person, TokenRequest};
+use signet::users::User;
 use signet_verify::Algorithm;
 
 use super::{House, claims};
 use crate::admin::{answer, assert_problem, change, done, on_both};
-use crate::app::{Answer, Backend};
+use crate::app::{Answer, Backend, Installation};
 use crate::world::{ORDERS, eventually};
 
+const GRACE: Duration = Duration::from_secs(10);
 const CLIENTS: &str = "/admin/v1/clients";
 const LOGIN_MAY: &str = "keys:read clients:read clients:write audit:read";
 
@@ -40,6 +42,7 @@ impl House {
 
 on_both! {
     a_person_may_what_their_roles_allow_at_that_moment,
+    roles_that_are_taken_for_a_while_do_not_use_the_refresh_token_up,
 }
 
 async fn a_person_may_what_their_roles_allow_at_that_moment(backend: Backend) {
@@ -106,6 +109,72 @@ async fn a_person_may_what_their_roles_allow_at_that_moment(backend: Backend) {
     };
     let tokens = eventually(signs_in).await;
     assert_eq!(house.get(&tokens, CLIENTS).await.status, StatusCode::OK);
+    house.api.signet.stop().await;
+}
+
+/// Describes somebody anew through the API of this very replica.
+async fn described_here(house: &House, eve: &User, roles: &[&str]) {
+    let path = format!("/admin/v1/users/{}", eve.id);
+    done(&house.api.change("PUT", &path, Some("*"), json!({"username": "eve", "roles": roles})).await);
+}
+
+async fn roles_that_are_taken_for_a_while_do_not_use_the_refresh_token_up(backend: Backend) {
+    let house = House::of_admins(backend).await;
+    let audience = house.api.audience();
+    let eve = house.person(json!({"username": "eve", "roles": ["signet:clients:read", "signet:clients:write"]})).await;
+    let tokens = house.login("eve", &audience).await;
+    let token = &tokens["refresh_token"];
+    let session = SessionId::parse(tokens["session_id"].as_str().unwrap()).unwrap();
+    let motion = async || house.api.world.opened.sessions.load(session).await.unwrap().unwrap().motion;
+    let before = motion().await;
+    assert_eq!((before.generation.0, before.rotated_at), (0, None));
+    described_here(&house, &eve, &["books"]).await;
+    let form = [("grant_type", "refresh_token"), ("client_id", "login")];
+    let form = [form.as_slice(), &[("refresh_token", token.as_str().unwrap())]].concat();
+    for round in 0..2 {
+        assert_problem(&house.refresh(token).await, 400, "invalid_scope");
+        let refused = house.api.signet.token(None, &form).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["error"]), (400, &json!("invalid_scope")), "{round}");
+        assert_eq!(motion().await, before, "{round}: as if nothing had been");
+        // Later than the grace of a rotation: had one stayed, the next call would be reuse.
+        house.api.advance(GRACE * 2).await;
+    }
+    described_here(&house, &eve, &["signet:clients:read"]).await;
+    let again = house.refresh(token).await;
+    assert_eq!((again.status, &again.body["scope"]), (StatusCode::OK, &json!("clients:read")), "{}", again.text);
+    assert!(again.body["refresh_token"].is_string() && again.body["refresh_token"] != *token, "{}", again.text);
+    assert_eq!(house.api.rows().await.iter().filter(|row| row.act == "sessions.reuse").count(), 0);
+    house.api.signet.stop().await;
+}
+
+#[actix_web::test]
+async fn a_role_that_is_changed_here_is_in_the_next_token_of_this_replica() {
+    // One that hardly ever asks what others have changed.
+    let seldom = Installation::new().following_every(Duration::from_secs(4));
+    let house = House::over(seldom).await;
+    let audience = house.api.audience();
+    house.client(json!({&audience: LOGIN_MAY})).await;
+    let eve = house.person(json!({"username": "eve", "roles": ["signet:clients:read"]})).await;
+    let mut token = house.login("eve", &audience).await["refresh_token"].clone();
+    for (round, (roles, scope)) in [
+        (&["signet:clients:read"][..], "clients:read"),
+        (&[], ""),
+        (&["signet:clients:read", "signet:keys:read"], "clients:read"),
+        (&[], ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        described_here(&house, &eve, roles).await;
+        let answer = house.refresh(&token).await;
+        match scope {
+            "" => assert_problem(&answer, 400, "invalid_scope"),
+            scope => assert_eq!(answer.body["scope"], scope, "{round}: {}", answer.text),
+        }
+        if answer.body["refresh_token"].is_string() {
+            token = answer.body["refresh_token"].clone();
+        }
+    }
     house.api.signet.stop().await;
 }
 

@@ -104,6 +104,33 @@ fn a_client_gets_more_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_client_gets_less_and_keeps_what_else_it_has_by_either_way() {
+    let (home, _server, url) = super::through::served();
+    for resource in ["https://orders.example", "https://bills.example"] {
+        home.run(&["resources", "create", resource, "--scope", "a", "--scope", "b"]).ok();
+    }
+    for (id, more) in [("here", &[][..]), ("there", &["--url", &url])] {
+        let access = ["--access", "https://orders.example=a b", "--access", "https://bills.example=a"];
+        home.run(&[&["clients", "create", "--id", id, "--name", "Shop"], &access[..]].concat()).ok();
+        let update = |words: &[&str]| home.run(&[&["clients", "update", id, "--json"], words, more].concat());
+        let unknown = update(&["--remove-access", "https://order.example"]);
+        unknown.refused_json(
+            "has no access to `https://order.example`: what it has is `https://bills.example`, `https://orders.example`",
+        );
+        let less = update(&["--remove-access", "https://bills.example"]).json();
+        assert_eq!(less["access"], json!({"https://orders.example": "a b"}));
+        assert_eq!(less["client_name"], "Shop");
+        // Anew: these scopes and no others.
+        let anew = ["--remove-access", "https://orders.example", "--add-access", "https://orders.example=b"];
+        assert_eq!(update(&anew).json()["access"], json!({"https://orders.example": "b"}));
+        assert_eq!(update(&anew).json()["version"], home.json(&["clients", "show", id])["version"], "it is so already");
+        assert_eq!(update(&["--remove-access", "https://orders.example"]).json().get("access"), None);
+        update(&["--remove-access", "https://orders.example"]).refused_json("what it has is nothing");
+        assert_eq!(update(&["--remove-access", "x", "--metadata", "-"]).code, 2);
+    }
+}
+
+#[test]
 fn a_client_is_stopped_let_go_on_and_deleted() {
     let home = Home::initialised();
     home.run(&["clients", "create", "--id", "shop"]).ok();

@@ -38,6 +38,26 @@ fn each_verb_about_accounts_says_the_same_by_the_api_as_on_the_database() {
     }
     assert!(both("users update NAME --metadata NAME.json").ok().out.starts_with("The account is changed."));
     assert!(both("users update NAME --metadata NAME.json").ok().out.starts_with("The account is so already."));
+    for (edit, changed) in [
+        ("--username NAME --email NAME@example.org --add-role c --add-role b --set-attribute y=[2]", true),
+        ("--email NAME@example.org --add-role c", false),
+        ("--remove-role b --no-email --unset-attribute y --set-attribute z=1", true),
+    ] {
+        let said = both(&format!("users update NAME {edit} --reason edit")).ok().out;
+        assert!(said.starts_with("The account is changed.") == changed, "{edit}: {said}");
+    }
+    let described = both("users show NAME --metadata").json();
+    assert_eq!(described, json!({"username": "alpha", "roles": ["c"], "attributes": {"z": 1}}));
+    for (edit, part) in [
+        ("--remove-role x", "has no role `x`: what it has is `c`"),
+        ("--unset-attribute x", "has no attribute `x`: what it has is `z`"),
+        ("--add-role signet:nope", "signet:nope"),
+    ] {
+        both(&format!("users update NAME {edit}")).refused(1, &[part]);
+    }
+    for wrong in ["", "--email x@example.com --no-email", "--metadata NAME.json --add-role x", "--set-attribute x"] {
+        assert_eq!(both(format!("users update NAME {wrong}").trim()).code, 2, "{wrong}");
+    }
     for (verb, changed) in [("disable", true), ("disable", false), ("enable", true), ("enable", false)] {
         assert_eq!(both(&format!("users {verb} NAME --reason drill --json")).json()["changed"], changed, "{verb}");
     }
@@ -62,7 +82,7 @@ fn each_verb_about_accounts_says_the_same_by_the_api_as_on_the_database() {
         rows.map(|row| json!([row["act"], row["reason"]])).collect()
     };
     assert_eq!(log("client"), log("operator"), "the same is in the log, by a client or by an operator");
-    assert_eq!(log("client").len(), 8);
+    assert_eq!(log("client").len(), 10);
 }
 
 #[test]
@@ -188,6 +208,32 @@ fn sessions_are_listed_shown_and_ended_alike_by_either_way() {
     let rows = home.json(&["audit", "list", "--act", "sessions.end"]);
     let kinds: Vec<_> = rows["items"].as_array().unwrap().iter().map(|row| row["actor_kind"].clone()).collect();
     assert_eq!(kinds, ["operator", "client", "operator", "client"], "{rows}");
+}
+
+#[test]
+fn a_session_that_can_not_be_read_is_ended_by_either_way() {
+    let (home, _server, url) = served();
+    home.run(&["resources", "create", "https://orders.example", "--scope", "a"]).ok();
+    home.run(&["clients", "update", "login", "--add-access", "https://orders.example=a"]).ok();
+    home.write("ann.jsonl", &json!({"username": "ann", "password_hash": BCRYPT}).to_string());
+    home.run(&["users", "import", "ann.jsonl"]).ok();
+    let tokens = sign_in(&home, 2);
+    let database = home.path("data/signet.db");
+    sql(&database, &["UPDATE sessions SET record = substr(record, 1, 3)"]);
+    home.hand_over();
+    for (place, more) in [(0, &["--url", &url][..]), (1, &[])] {
+        let sid = tokens[place]["session_id"].as_str().unwrap();
+        let end = [&["sessions", "end", sid], more].concat();
+        home.run(&[&["sessions", "show", sid], more].concat()).refused(if place == 0 { 4 } else { 1 }, &[]);
+        home.run(&end).refused(1, &["whose record can't be read", "say --yes"]);
+        let yes = [&end[..], &["--yes", "--json", "--reason", "damaged"]].concat();
+        assert_eq!(home.json(&yes), json!({"session_id": sid, "ended": true}));
+        home.run(&yes).refused_json(&format!("there is no session `{sid}`"));
+    }
+    assert_eq!(super::home::count(&database, "sessions"), 0);
+    let rows = home.json(&["audit", "list", "--act", "sessions.end"]);
+    let kinds: Vec<_> = rows["items"].as_array().unwrap().iter().map(|row| row["actor_kind"].clone()).collect();
+    assert_eq!(kinds, ["operator", "client"], "{rows}");
 }
 
 /// An issuer and admin API that gives out the tokens `t1`, `t2`, … and takes only the second.

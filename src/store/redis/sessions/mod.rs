@@ -52,6 +52,10 @@ enum Found {
 
 #[async_trait]
 impl SessionStore for RedisStore {
+    fn check(&self) -> Result<(), StoreError> {
+        self.outage().map_or(Ok(()), |failure| Err(StoreError::Unavailable(failure.to_string())))
+    }
+
     async fn insert(&self, session: &Session) -> Result<Insert, StoreError> {
         let record = encode(session).map_err(|error| StoreError::Refused(error.to_string()))?;
         self.acting(async {

@@ -1,20 +1,22 @@
 //! Ending sessions, and following the ends that others wrote.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use tracing::{info, warn};
+use tokio::sync::OnceCell;
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::super::record::Session;
 use super::super::token::{Generation, SessionId};
 use super::clearing::Whose;
 use super::{NEVER, PAGE, Sessions, lock};
-use crate::audit::{Act, By};
+use crate::audit::{Act, By, Entry};
 use crate::clients::ClientId;
 use crate::ports::{StoreError, Timestamp};
-use crate::tokens::revocation::{EndReason, Revocation, Revoked, VERIFIER_SKEW};
+use crate::tokens::revocation::{EndReason, LONGEST_SESSION, Revocation, Revoked, VERIFIER_SKEW};
 
 /// How long whoever ends a session waits for the session store to hear of it.
 const TELL_WITHIN: Duration = Duration::from_millis(50);
@@ -31,6 +33,31 @@ impl Sessions {
     /// When the journal can't be written; then nobody is to be told that it has ended.
     pub async fn end(&self, session: &Session, why: EndReason, by: &By) -> Result<(), StoreError> {
         self.end_these(std::slice::from_ref(session), why, by).await
+    }
+
+    /// Ends the session of that name at `now`, while it lives: `false` where there is none. One whose record can't be read
+    /// ends too; as nobody can tell when it would have expired, the journal keeps its end for as long as any session may
+    /// live.
+    ///
+    /// # Errors
+    /// When the journal can't be written, or the session store can't tell; then nobody is to be told that it has ended.
+    pub async fn end_named(&self, id: SessionId, now: Timestamp, why: EndReason, by: &By) -> Result<bool, StoreError> {
+        match self.load(id).await {
+            Ok(Some(session)) => self.end(&session, why, by).await.map(|()| true),
+            Ok(None) => Ok(false),
+            Err(StoreError::Corrupt { what, why: damage }) => {
+                error!(what, why = damage, "a session ends whose record can't be read");
+                let until = now.plus(LONGEST_SESSION).plus(VERIFIER_SKEW);
+                let revocation = Revocation { what: Revoked::Session(id), until, why };
+                let detail = json!({ "why": why.name(), "damaged": true, "sessions": [id.to_string()] });
+                let entry = by.entry(Act::SessionsEnd, id.to_string(), detail);
+                self.journal.revoke(std::slice::from_ref(&revocation), &entry).await?;
+                self.ended.note(id, until);
+                self.tell(&[id]).await;
+                Ok(true)
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Ends every session of the person `user` but `except`, and says how many those were. Where `why` is a [`Turn`] of
@@ -90,6 +117,9 @@ impl Sessions {
         let (mut after, mut count) = (None, 0);
         loop {
             let page = self.stored(whose, after, PAGE).await?;
+            for session in page.sessions.iter().filter(|session| self.ended.contains(session.id)) {
+                self.settle(session.id).await?;
+            }
             let fits = |session: &Session| Some(session.id) != except && !self.ended.contains(session.id);
             let (dead, living) = self.parted(page.sessions.into_iter().filter(fits).collect()).await?;
             self.end_these(&living, why, by).await?;
@@ -220,18 +250,45 @@ impl Sessions {
         warn!(sid = %session.id, presented = presented.0, current = session.motion.generation.0,
             "a refresh token that was replaced before was presented: its session ends");
         let revocation = revocation(session, EndReason::Reuse);
-        // From here on it is refused, even where the journal can't be written now.
-        if !self.ended.note(session.id, revocation.until) {
-            return Ok(());
-        }
         let entry = self.by.entry(Act::SessionsReuse, session.id.to_string(), detail);
-        let written = self.journal.revoke(std::slice::from_ref(&revocation), &entry).await;
-        self.tell(&[session.id]).await;
-        if let Err(error) = written {
-            lock(&self.unwritten).push((revocation, entry));
-            return Err(error);
+        {
+            let mut unwritten = lock(&self.unwritten);
+            let until = revocation.until;
+            // Whoever meets it as ended from here on is to find that it waits for the journal: so it is entered first.
+            if !self.ended.contains(session.id) {
+                unwritten.insert(session.id, Unwritten::new(revocation, entry));
+            }
+            // Refused from now on, even where the journal can't be written.
+            self.ended.note(session.id, until);
         }
-        Ok(())
+        let written = self.settle(session.id).await;
+        self.tell(&[session.id]).await;
+        written
+    }
+
+    /// Returns once the journal has the end of that session, of which this replica knows: at once, but for one that ends
+    /// right now because a token was used twice. However many wait for that, it is written once; where that fails, all of
+    /// them are told so, and the next to come tries again.
+    ///
+    /// # Errors
+    /// When the journal can't be written; then nobody is to be told that it has ended.
+    pub(super) async fn settle(&self, id: SessionId) -> Result<(), StoreError> {
+        let Some(Unwritten { revocation, entry, attempt }) = lock(&self.unwritten).get(&id).cloned() else {
+            return Ok(());
+        };
+        // Whoever writes may go away in the middle: then the next of those who wait begins anew.
+        let writing = attempt
+            .get_or_init(|| async { self.journal.revoke(std::slice::from_ref(&*revocation), &entry).await.map(drop) });
+        let written = writing.await.clone();
+        let mut unwritten = lock(&self.unwritten);
+        if let Some(current) = unwritten.get_mut(&id).filter(|current| Arc::ptr_eq(&current.attempt, &attempt)) {
+            if written.is_ok() {
+                unwritten.remove(&id);
+            } else {
+                current.attempt = Arc::default();
+            }
+        }
+        written
     }
 
     /// Tells the session store that these have ended, and remembers those of which it did not hear in time.
@@ -268,13 +325,26 @@ impl Sessions {
     }
 
     async fn write_unwritten(&self) -> Result<(), StoreError> {
-        loop {
-            let Some((revocation, entry)) = lock(&self.unwritten).pop() else { return Ok(()) };
-            if let Err(error) = self.journal.revoke(std::slice::from_ref(&revocation), &entry).await {
-                lock(&self.unwritten).push((revocation, entry));
-                return Err(error);
-            }
+        let ids: Vec<_> = lock(&self.unwritten).keys().copied().collect();
+        for id in ids {
+            self.settle(id).await?;
         }
+        Ok(())
+    }
+}
+
+/// The end of a session that the journal does not have yet.
+#[derive(Clone)]
+pub(super) struct Unwritten {
+    revocation: Arc<Revocation>,
+    entry: Arc<Entry>,
+    /// One attempt to write it, for which all wait who need it.
+    attempt: Arc<OnceCell<Result<(), StoreError>>>,
+}
+
+impl Unwritten {
+    fn new(revocation: Revocation, entry: Entry) -> Self {
+        Self { revocation: Arc::new(revocation), entry: Arc::new(entry), attempt: Arc::default() }
     }
 }
 

@@ -11,6 +11,7 @@ mod refresh;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use self::clearing::Waiting;
+use self::ending::Unwritten;
 use super::decide::RefreshPolicy;
 use super::ended::EndedSessions;
 use super::mac::{MacKeys, MacRing};
@@ -28,12 +30,12 @@ use super::record::{
 };
 use super::store::{SessionPage, SessionStore};
 use super::token::{Generation, RefreshToken, SessionId, SessionSecret};
-use crate::audit::{By, Entry};
+use crate::audit::By;
 use crate::clients::{ClientId, Insert};
 use crate::issuer::Issuer;
 use crate::ports::{Entropy, StoreError, Timestamp};
 use crate::secret::SecretText;
-use crate::tokens::revocation::{Revocation, RevocationJournal};
+use crate::tokens::revocation::RevocationJournal;
 
 pub use refresh::{REFRESH_OUTCOMES, RefreshError, RefreshRefusal, Refreshed};
 
@@ -106,8 +108,8 @@ pub struct Sessions {
     following: tokio::sync::Mutex<()>,
     /// Ended sessions that the session store could not be told of in time.
     untold: Mutex<Vec<SessionId>>,
-    /// Ends that could not be written to the journal.
-    unwritten: Mutex<Vec<(Revocation, Entry)>>,
+    /// Ends of which this replica knows and the journal does not: they are being written, or could not be.
+    unwritten: Mutex<HashMap<SessionId, Unwritten>>,
     /// Persons and clients of whom the session store may hold sessions that have ended.
     clearing: Mutex<Waiting>,
     counts: [AtomicU64; REFRESH_OUTCOMES.len()],
@@ -141,6 +143,14 @@ impl Sessions {
             clearing: Mutex::default(),
             counts: Default::default(),
         }
+    }
+
+    /// Whether a session can be begun, as far as that is known without asking anybody.
+    ///
+    /// # Errors
+    /// While the session store is known to be away.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.store.check()
     }
 
     /// Begins a session at `now`: the session, and its first refresh token.
@@ -188,10 +198,10 @@ impl Sessions {
     /// The session of that name, while it lives.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, and where it has ended a moment ago and the journal does not have that yet.
     pub async fn load(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         if self.ended.contains(id) {
-            return Ok(None);
+            return self.settle(id).await.map(|()| None);
         }
         match self.store.load(id).await? {
             Some(session) if self.has_ended(&session).await? => Ok(None),

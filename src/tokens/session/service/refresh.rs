@@ -152,15 +152,16 @@ impl Sessions {
         })
     }
 
-    /// Refuses a session that the journal says has ended. The session store gets to hear of it: it still had it, or is
-    /// about to be asked.
-    async fn refuse_where(&self, ended: bool, id: SessionId) -> Result<(), RefreshRefusal> {
+    /// Refuses a session that has ended, once the journal says so. The session store gets to hear of it: it still had it,
+    /// or is about to be asked.
+    async fn refuse_where(&self, ended: bool, id: SessionId) -> Result<(), RefreshError> {
         if !ended {
             return Ok(());
         }
+        self.settle(id).await?;
         self.count("ended");
         self.tell(&[id]).await;
-        Err(RefreshRefusal::Ended)
+        Err(RefreshRefusal::Ended.into())
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
@@ -12,9 +13,10 @@ use super::super::record::Presenter;
 use super::super::store::{Presented, Swapped};
 use super::super::token::{MacKeyId, TokenFault};
 use super::*;
+use crate::audit::Entry;
 use crate::keys::fixtures::{HeldClock, by};
 use crate::ports::{Clock, SystemEntropy};
-use crate::tokens::revocation::{EndReason, JournalPage, Revoked, Revoking, Turn};
+use crate::tokens::revocation::{EndReason, JournalPage, LONGEST_SESSION, Revocation, Revoked, Revoking, Turn};
 
 const GRACE: Duration = Duration::from_secs(10);
 const RULES: SessionRules = SessionRules {
@@ -31,6 +33,10 @@ struct Memory {
     stalls: AtomicBool,
     refuses: AtomicBool,
     lies: AtomicBool,
+    /// What is stored can't be read.
+    damaged: AtomicBool,
+    /// Nothing is written to the journal while somebody holds it.
+    pen: tokio::sync::Mutex<()>,
 }
 
 impl Memory {
@@ -51,6 +57,9 @@ impl SessionStore for Memory {
     }
 
     async fn load(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        if self.damaged.load(Ordering::SeqCst) && self.sessions.lock().unwrap().contains_key(&id) {
+            return Err(StoreError::Corrupt { what: format!("session {id}"), why: "told to be".to_owned() });
+        }
         Ok(self.sessions.lock().unwrap().get(&id).cloned())
     }
 
@@ -105,6 +114,7 @@ impl RevocationJournal for Memory {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("down".to_owned()));
         }
+        let _writing = self.pen.lock().await;
         let mut journal = self.journal.lock().unwrap();
         journal.extend_from_slice(revocations);
         Ok(i64::try_from(journal.len()).unwrap())
@@ -137,6 +147,8 @@ impl Bench {
             stalls: AtomicBool::default(),
             refuses: AtomicBool::default(),
             lies: AtomicBool::default(),
+            damaged: AtomicBool::default(),
+            pen: tokio::sync::Mutex::default(),
         };
         let ring = Arc::new(MacRing::default());
         ring.hold(&[1], 1);
@@ -290,12 +302,77 @@ async fn a_reuse_that_the_journal_can_not_take_is_refused_at_once_and_written_la
         matches!(answer, Err(RefreshError::Session(SessionError::Store(StoreError::Unavailable(_))))),
         "{answer:?}"
     );
-    assert_eq!(bench.refusal(&sessions, &first).await, RefreshRefusal::Ended);
+    // Whoever else asks is not told that it has ended either, since nobody could be sure of that.
+    let again = bench.refresh(&sessions, &first).await;
+    assert!(matches!(again, Err(RefreshError::Session(SessionError::Store(StoreError::Unavailable(_))))), "{again:?}");
+    assert!(sessions.load(session.id).await.is_err());
     assert!(bench.memory.sessions.lock().unwrap().is_empty());
     assert!(sessions.has_more_to_say() && sessions.follow().await.is_err());
     bench.memory.refuses.store(false, Ordering::SeqCst);
     sessions.follow().await.unwrap();
     assert_eq!((bench.ended(), sessions.has_more_to_say()), (vec![session.id], false));
+    assert_eq!(bench.refusal(&sessions, &first).await, RefreshRefusal::Ended);
+}
+
+#[tokio::test]
+async fn a_reuse_is_told_to_nobody_before_the_journal_has_it_and_written_once() {
+    let bench = Bench::new();
+    let sessions = bench.replica().await;
+    let (session, first) = bench.begin(&sessions).await;
+    let second = bench.successor(&sessions, &first).await;
+    bench.memory.clock.advance(GRACE);
+    let presenter = Presenter::of(&session);
+    let pen = bench.memory.pen.lock().await;
+    let mut asking: Vec<Pin<Box<dyn Future<Output = bool> + '_>>> = vec![
+        Box::pin(async { bench.refusal(&sessions, &first).await == RefreshRefusal::Decided(Decision::Reuse) }),
+        Box::pin(async { bench.refusal(&sessions, &first).await == RefreshRefusal::Ended }),
+        Box::pin(async { bench.refusal(&sessions, &second).await == RefreshRefusal::Ended }),
+        Box::pin(async { sessions.load(session.id).await.unwrap().is_none() }),
+        Box::pin(async {
+            let found = sessions.look_up(&second, &presenter).await;
+            matches!(found, Err(RefreshError::Refused(RefreshRefusal::Ended)))
+        }),
+        Box::pin(async {
+            let ended = sessions.end_all_of(session.user, None, EndReason::Logout, &by()).await;
+            ended.unwrap() == 0
+        }),
+        Box::pin(async { sessions.follow().await.is_ok() }),
+    ];
+    for (place, one) in asking.iter_mut().enumerate() {
+        // As far as it comes by itself.
+        assert!(tokio::time::timeout(Duration::ZERO, one).await.is_err(), "{place} was answered");
+    }
+    assert_eq!(bench.ended(), []);
+    // Whoever writes hangs up: the next of those who wait writes.
+    drop(asking.remove(0));
+    drop(pen);
+    for (place, one) in asking.into_iter().enumerate() {
+        assert!(one.await, "{place}");
+    }
+    assert_eq!((bench.ended(), sessions.has_more_to_say()), (vec![session.id], false));
+}
+
+#[tokio::test]
+async fn a_session_that_can_not_be_read_ends_by_its_name() {
+    let bench = Bench::new();
+    let (one, other) = (bench.replica().await, bench.replica().await);
+    let (session, token) = bench.begin(&one).await;
+    bench.memory.damaged.store(true, Ordering::SeqCst);
+    let now = bench.memory.clock.now();
+    bench.memory.refuses.store(true, Ordering::SeqCst);
+    assert!(one.end_named(session.id, now, EndReason::Admin, &by()).await.is_err(), "the journal does not have it");
+    assert_eq!(bench.memory.sessions.lock().unwrap().len(), 1);
+    bench.memory.refuses.store(false, Ordering::SeqCst);
+    assert!(one.end_named(session.id, now, EndReason::Admin, &by()).await.unwrap());
+    assert_eq!(bench.ended(), [session.id]);
+    let until = bench.memory.journal.lock().unwrap()[0].until;
+    assert!(until >= session.expires_at && until > now.plus(LONGEST_SESSION), "whatever it may have lived for");
+    assert!(bench.memory.sessions.lock().unwrap().is_empty());
+    other.follow().await.unwrap();
+    for replica in [&one, &other] {
+        assert!(!replica.end_named(session.id, now, EndReason::Admin, &by()).await.unwrap(), "it has ended");
+        assert_eq!(bench.refusal(replica, &token).await, RefreshRefusal::Ended);
+    }
 }
 
 #[tokio::test]
