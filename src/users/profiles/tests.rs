@@ -13,7 +13,9 @@ use crate::clients::Removal;
 use crate::keys::fixtures::by;
 use crate::ports::Timestamp;
 use crate::secret::SecretDigest;
-use crate::users::{Heeded, LoginName, PasswordLink, Redemption, Standing, StoredPassword, UserInsert, UserSwap, Username};
+use crate::users::{
+    Heeded, LoginName, PasswordLink, Redemption, Standing, StoredPassword, UserInsert, UserSwap, Username,
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 

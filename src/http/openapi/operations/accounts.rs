@@ -167,7 +167,8 @@ fn of_sessions(operation: Operation) -> Described {
                 "end_session",
                 SESSIONS,
                 "End a session",
-                "It refreshes no more. Access tokens that it gave out live on at other services until they expire.",
+                "It refreshes no more. Access tokens that it gave out live on at other services until they expire. One whose \
+                 record can't be read ends too.",
                 vec![gone("It has ended.")],
             )
         },
