@@ -25,6 +25,8 @@ pub struct AccessToken {
     pub nbf: Option<NumericDate>,
     /// Its own identifier.
     pub jti: String,
+    /// The key that signed it, as the header names it.
+    pub kid: Option<String>,
     /// The client it was issued to.
     pub client_id: String,
     /// What it is good for.
@@ -104,8 +106,9 @@ impl AccessToken {
         }
     }
 
-    pub(crate) fn of(mut claims: Claims) -> Result<Self, VerifyError> {
+    pub(crate) fn of(mut claims: Claims, kid: Option<String>) -> Result<Self, VerifyError> {
         Ok(Self {
+            kid,
             iss: required("iss", text(&mut claims, "iss")?)?,
             sub: required("sub", text(&mut claims, "sub")?)?,
             aud: required("aud", claims.take("aud").map(Audience::of).transpose()?)?,

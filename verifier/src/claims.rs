@@ -223,6 +223,12 @@ impl NumericDate {
         (since_epoch <= Duration::from_secs(Self::MAX)).then_some(Self(since_epoch))
     }
 
+    /// So many whole seconds since the Unix epoch; above 2^53, that.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(if seconds < Self::MAX { seconds } else { Self::MAX }))
+    }
+
     /// The time since the Unix epoch.
     #[must_use]
     pub const fn since_epoch(self) -> Duration {

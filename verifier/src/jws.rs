@@ -277,6 +277,10 @@ impl VerifiedJws {
         self.kid.as_deref()
     }
 
+    pub(crate) fn into_kid(self) -> Option<String> {
+        self.kid
+    }
+
     /// The bytes that were signed for.
     #[must_use]
     pub fn payload(&self) -> &[u8] {

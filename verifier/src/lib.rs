@@ -11,6 +11,7 @@ mod jwk;
 mod jwks;
 pub mod jws;
 mod public_key;
+pub mod revocation;
 mod verify;
 mod verifying_key;
 

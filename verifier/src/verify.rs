@@ -105,7 +105,8 @@ impl Policy {
 /// The first check that fails, see [`VerifyError`]. A service answers each of them with `invalid_token`.
 pub fn verify(jwks: &Jwks, policy: &Policy, token: &str, now: Duration) -> Result<AccessToken, VerifyError> {
     let typ = TypRule::Explicit(&policy.typ);
-    let claims = verify_jws(jwks, policy.algorithms, typ, token)?.claims()?;
+    let verified = verify_jws(jwks, policy.algorithms, typ, token)?;
+    let claims = verified.claims()?;
     claims.check_issuer(&policy.issuer)?;
     claims.check_audience(&policy.audience)?;
     claims.check_times(now, policy.leeway)?;
@@ -113,7 +114,7 @@ pub fn verify(jwks: &Jwks, policy: &Policy, token: &str, now: Duration) -> Resul
     if claims.get("nonce").is_some() || claims.get("events").is_some() {
         return Err(VerifyError::WrongType);
     }
-    AccessToken::of(claims)
+    AccessToken::of(claims, verified.into_kid())
 }
 
 /// Verifies the signature of a token of any kind with the one key of `jwks` that fits it. The claims are the caller's

@@ -7,5 +7,6 @@ mod issuer;
 mod keys;
 mod kinds;
 mod properties;
+mod revocations;
 mod tokens;
 mod vectors;
