@@ -363,7 +363,12 @@ fn auth(settings: &Settings, issuer: &Issuer, opened: &Opened, accounts: Account
 /// Who may call the admin API, as the settings have it.
 fn guard(settings: &Settings, issuer: &Issuer, opened: &Opened) -> Guard {
     let store = Arc::new(opened.store.clone());
-    let callers = Callers { clients: Arc::clone(&store) as _, users: store, sessions: Arc::clone(&opened.sessions) };
+    let callers = Callers {
+        clients: Arc::clone(&store) as _,
+        users: store,
+        sessions: Arc::clone(&opened.sessions),
+        revocations: Arc::clone(&opened.revocations),
+    };
     Guard::new(issuer, Arc::clone(opened.keeper.ring()), callers, settings.clock.max_skew)
 }
 
@@ -412,6 +417,7 @@ fn compose(
             directory: Arc::clone(&directory),
             minter,
             sessions: Arc::clone(&opened.sessions),
+            revocations: Arc::clone(&opened.revocations),
             profiles: Arc::clone(&opened.profiles),
         },
         authenticator: Authenticator::new(directory, Arc::new(opened.store.clone()), rules),

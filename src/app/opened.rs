@@ -19,6 +19,7 @@ use crate::issuer::Issuer;
 use crate::keys::{COMMIT_WITHIN, KeeperSettings, KeyKeeper, KeySpec, Policy};
 use crate::store::redis::RedisStore;
 use crate::store::sql::{DatabaseUrl, Options, SchemaAction, SqlStore};
+use crate::tokens::revocation::LiveRevocations;
 use crate::tokens::session::mac::{MacKeeper, MacPolicy};
 use crate::tokens::session::{RefreshPolicy, SessionRules, SessionStore, Sessions};
 use crate::users::{AttemptStore, Profiles};
@@ -48,6 +49,8 @@ pub struct Opened {
     pub directory: Arc<Directory>,
     /// The sessions of people.
     pub sessions: Arc<Sessions>,
+    /// What is known to be revoked.
+    pub revocations: Arc<LiveRevocations>,
     /// What is known of people.
     pub profiles: Arc<Profiles>,
     /// Who it is.
@@ -161,9 +164,10 @@ impl Opened {
             Some(redis) => Arc::new(redis.clone()),
             None => Arc::clone(&shared) as _,
         };
+        let revocations = Arc::new(LiveRevocations::new(Arc::clone(&shared) as _));
         let sessions = Arc::new(Sessions::new(
             sessions,
-            Arc::clone(&shared) as _,
+            (Arc::clone(&shared) as _, Arc::clone(&revocations)),
             Arc::clone(refresh_keys.ring()),
             Arc::clone(&parts.entropy),
             issuer.clone(),
@@ -199,6 +203,7 @@ impl Opened {
             refresh_keys,
             directory,
             sessions,
+            revocations,
             profiles,
             issuer,
             cursors,

@@ -15,7 +15,12 @@ pub(super) const GRANT: Grant = Grant {
     kind: GrantType::ClientCredentials,
     parameters: &["scope", "resource"],
     repeatable: &["resource"],
-    handle: |services, client, parameters, now| Box::pin(async move { handle(services, client, parameters, now) }),
+    handle: |services, client, parameters, now| {
+        Box::pin(async move {
+            let now = services.past_cut_offs(client.client(), now).await;
+            handle(services, client, parameters, now)
+        })
+    },
 };
 
 fn handle(

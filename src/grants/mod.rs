@@ -13,10 +13,11 @@ use std::sync::Arc;
 use signet_verify::Algorithm;
 use uuid::Uuid;
 
-use crate::clients::{AuthenticatedClient, Directory, GrantType, Resource};
+use crate::clients::{AuthenticatedClient, Client, Directory, GrantType, Resource};
 use crate::issuer::Issuer;
 use crate::ports::{StoreError, Timestamp};
 use crate::secret::SecretText;
+use crate::tokens::revocation::LiveRevocations;
 use crate::tokens::session::{RefreshError, RefreshRefusal, SessionError, Sessions};
 use crate::tokens::{MintError, Minter};
 use crate::users::{Profile, Profiles, UserId};
@@ -35,11 +36,23 @@ pub struct Services {
     pub minter: Minter,
     /// The sessions of people.
     pub sessions: Arc<Sessions>,
+    /// What is known to be revoked.
+    pub revocations: Arc<LiveRevocations>,
     /// What is known of them.
     pub profiles: Arc<Profiles>,
 }
 
 impl Services {
+    /// Waits until what `client` gets is later than whatever cuts off what it has, by this replica's knowledge; the time
+    /// then. Nearly always, that is `now`.
+    pub async fn past_cut_offs(&self, client: &Client, now: Timestamp) -> Timestamp {
+        let wait = self.revocations.wait_of(&client.id, now);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        now.plus(wait)
+    }
+
     /// What a token for `resource` has to know of the person `user`; `None` where it needs to know nothing, which costs
     /// nothing.
     ///

@@ -333,15 +333,24 @@ impl Accounts {
         Ok(AuthenticatedUser { user, at })
     }
 
-    /// `auth_time` of whoever proved to know the password of `user`, while it is still the account's.
+    /// `auth_time` of whoever proved to know the password of `user`, while it is still the account's: once the second has
+    /// passed in which the account was cut off last.
     async fn confirmed(&self, user: &User) -> Result<Timestamp, LoginRefused> {
-        match self.users.confirm_user(&user.id).await? {
-            None => Err(LoginRefusal::UnknownUser.into()),
-            Some(standing) if standing.password_version != user.password_version => {
-                Err(LoginRefusal::WrongPassword.into())
+        let mut waited = None;
+        loop {
+            let standing = self.users.confirm_user(&user.id).await?.ok_or(LoginRefusal::UnknownUser)?;
+            if standing.password_version != user.password_version {
+                return Err(LoginRefusal::WrongPassword.into());
             }
-            Some(standing) if !standing.enabled => Err(LoginRefusal::Disabled.into()),
-            Some(standing) => Ok(standing.at),
+            if !standing.enabled {
+                return Err(LoginRefusal::Disabled.into());
+            }
+            // A clock that a test holds does not move however long one waits.
+            if standing.wait.is_zero() || waited == Some(standing.wait) {
+                return Ok(standing.at);
+            }
+            tokio::time::sleep(standing.wait).await;
+            waited = Some(standing.wait);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Where accounts are kept.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{LoginName, PasswordLink, StoredPassword, User, UserId};
@@ -61,8 +63,10 @@ pub struct Standing {
     /// Which password it has.
     pub password_version: i64,
     /// When it stood so, by the store's time: later than every change in the journal that came before, and not later than
-    /// any of this account that comes after.
+    /// any of this account that comes after. Nothing that cuts the account off so far hits it.
     pub at: Timestamp,
+    /// How far ahead that is: a cut-off hits all of its second, so who comes in the same one waits, and asks once more.
+    pub wait: Duration,
 }
 
 /// Where accounts are kept. Every change of an account that there was moves the change feed, and every change but

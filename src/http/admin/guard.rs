@@ -21,6 +21,7 @@ use crate::issuer::Issuer;
 use crate::keys::KeyRing;
 use crate::ports::Timestamp;
 use crate::tokens::CLIENT_SUBJECT;
+use crate::tokens::revocation::LiveRevocations;
 use crate::tokens::session::{SessionId, Sessions};
 use crate::users::{User, UserId, UserStore};
 
@@ -32,6 +33,8 @@ pub struct Callers {
     pub users: Arc<dyn UserStore>,
     /// By which sessions.
     pub sessions: Arc<Sessions>,
+    /// What of all that is revoked.
+    pub revocations: Arc<LiveRevocations>,
 }
 
 /// Checks tokens of the admin API.
@@ -62,6 +65,9 @@ impl Guard {
         now: Timestamp,
     ) -> Result<Caller, Problem> {
         let token = self.check(bearer(&head.headers)?, now)?;
+        if self.callers.revocations.judge_token(&token).await?.is_some() {
+            return Err(Problem::InvalidToken("it is revoked".into()));
+        }
         let client = self.client(&token).await?;
         let mut scopes = power(&token, &client);
         let mut person = None;

@@ -35,6 +35,7 @@ pub(super) async fn log_in(call: &mut Call<'_>) -> Result<Answer, Problem> {
     let (resource, scope) =
         grants::chosen(services, client, asked.audience.as_deref(), asked.scope.as_deref()).map_err(Denied::Grant)?;
     services.minter.check(call.now()).map_err(|error| Problem::Unavailable(error.to_string().into()))?;
+    services.past_cut_offs(client, call.now()).await;
     let address = call.counted_address();
     let user = call.auth.accounts.authenticate(&asked.username, asked.password.expose(), address, &call.seen()).await;
     let user = user.map_err(|refused| {

@@ -1,8 +1,8 @@
 //! Who calls, by an access token of a session.
 //!
 //! Guarantees: the token is checked with the library that every other service checks tokens with, for the very resource
-//! that its session was begun for; the session is alive, its client and its person are enabled; a token that is a client's
-//! own, or is bound to a key, is refused.
+//! that its session was begun for; nothing that was acknowledged as revoked before the request came is admitted; the session
+//! is alive, its client and its person are enabled; a token that is a client's own, or is bound to a key, is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,9 @@ impl PersonGuard {
     /// The person whose session the token of the request is of.
     pub(super) async fn admit(&self, call: &Call<'_>) -> Result<Person, Problem> {
         let token = self.check(call, bearer(&call.head.headers)?, call.now())?;
+        if call.http.services.revocations.judge_token(&token).await?.is_some() {
+            return Err(refused("it is revoked"));
+        }
         let id = token.sid.as_deref().and_then(SessionId::parse).ok_or_else(|| refused("it is of no session"))?;
         let services = &call.http.services;
         let session = services.sessions.load(id).await?.ok_or_else(|| refused("its session has ended"))?;

@@ -6,10 +6,10 @@
 use async_trait::async_trait;
 
 use super::changes::REVOCATIONS;
-use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, read_rows, store_error};
+use super::{SqlStore, append_audit, in_snapshot, in_write, note_change, on_pool, read_rows, store_error};
 use crate::audit::Entry;
 use crate::ports::{StoreError, Timestamp, unique_id};
-use crate::tokens::revocation::{JournalPage, Revocation, RevocationJournal, Revoked, Revoking};
+use crate::tokens::revocation::{JournalHead, JournalPage, Revocation, RevocationJournal, Revoked, Revoking};
 
 /// Whoever is first names the epoch.
 const MOVE_HEAD: &str = "UPDATE revocation_head SET number = number + $1, \
@@ -19,6 +19,18 @@ pub(super) const APPEND: &str = "INSERT INTO revocations (number, kind, value, a
                                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const READ: &str = "SELECT CAST(number AS TEXT) AS row_key, number, kind, value, until, shape, moment FROM revocations \
                     WHERE number > $1 ORDER BY number LIMIT $2";
+
+#[derive(sqlx::FromRow)]
+struct HeadRow {
+    epoch: String,
+    number: i64,
+}
+
+impl From<HeadRow> for JournalHead {
+    fn from(HeadRow { epoch, number }: HeadRow) -> Self {
+        Self { epoch, number }
+    }
+}
 
 #[derive(sqlx::FromRow)]
 struct RevocationRow {
@@ -87,16 +99,24 @@ impl RevocationJournal for SqlStore {
         .await
     }
 
+    async fn journal_head(&self) -> Result<JournalHead, StoreError> {
+        self.bounded(async {
+            let head: Result<HeadRow, _> = on_pool!(self, |pool| sqlx::query_as(HEAD).fetch_one(pool).await);
+            Ok(head.map_err(store_error)?.into())
+        })
+        .await
+    }
+
     async fn revocations_after(&self, number: i64, limit: u32) -> Result<JournalPage, StoreError> {
         self.bounded(async {
-            let ((epoch, head), rows): ((String, i64), Vec<RevocationRow>) = in_snapshot!(self, |tx| {
-                let head = sqlx::query_as(HEAD).fetch_one(&mut *tx).await.map_err(store_error)?;
+            let (head, rows): (JournalHead, Vec<RevocationRow>) = in_snapshot!(self, |tx| {
+                let head: HeadRow = sqlx::query_as(HEAD).fetch_one(&mut *tx).await.map_err(store_error)?;
                 let rows = sqlx::query(READ).bind(number).bind(i64::from(limit)).fetch_all(&mut *tx).await;
-                (head, read_rows(&rows.map_err(store_error)?, "revocation")?)
+                (head.into(), read_rows(&rows.map_err(store_error)?, "revocation")?)
             });
             let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
-            let told = rows.last().filter(|_| full).map_or(head, |last| last.number);
-            Ok(JournalPage { epoch, head, entries: rows.into_iter().filter_map(Into::into).collect(), told })
+            let told = rows.last().filter(|_| full).map_or(head.number, |last| last.number);
+            Ok(JournalPage { head, entries: rows.into_iter().filter_map(Into::into).collect(), told })
         })
         .await
     }

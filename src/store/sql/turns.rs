@@ -24,6 +24,8 @@ pub(super) const STANDING: &str = "SELECT version, enabled, password_version FRO
 /// meanwhile in any case.
 pub(super) const STANDING_LOCKED: &str = "SELECT version, enabled, password_version FROM users WHERE id = $1 FOR SHARE";
 pub(super) const LATEST_TURN: &str = "SELECT moment FROM revocation_head WHERE one = 1";
+/// Up to when what a person bears is cut off.
+pub(super) const CUT_OFF: &str = "SELECT MAX(moment) FROM revocations WHERE kind = 'sub' AND value = $1";
 
 /// What of an account decides on its sessions.
 #[derive(sqlx::FromRow)]

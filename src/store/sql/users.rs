@@ -10,7 +10,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::changes::{REVOCATIONS, USER};
-use super::turns::{LATEST_TURN, STANDING, STANDING_LOCKED, StandingRow, append_turns, is_marked};
+use super::turns::{CUT_OFF, LATEST_TURN, STANDING, STANDING_LOCKED, StandingRow, append_turns, is_marked};
 use super::{
     Pool, SqlStore, append_audit, check_text, in_write, note_change, now_inside, on_pool, read_each, read_rows,
     store_error,
@@ -307,8 +307,15 @@ impl UserStore for SqlStore {
                     sqlx::query_as(lock).bind(&id).fetch_optional(&mut *tx).await.map_err(store_error)?;
                 let Some(stored) = stored else { return Ok(None) };
                 let latest: (i64,) = sqlx::query_as(LATEST_TURN).fetch_one(&mut *tx).await.map_err(store_error)?;
-                let at = now_inside!(self, tx).max(Timestamp::from_millis(latest.0.saturating_add(1)));
-                Standing { enabled: stored.enabled, password_version: stored.password_version, at }
+                let cut: (Option<i64>,) =
+                    sqlx::query_as(CUT_OFF).bind(&id).fetch_one(&mut *tx).await.map_err(store_error)?;
+                let now = now_inside!(self, tx);
+                let later = Timestamp::from_millis(latest.0.saturating_add(1));
+                // A cut-off hits all of its second: tokens have their times in whole ones.
+                let cut = cut.0.map(|moment| Timestamp::from_secs(Timestamp::from_millis(moment).secs().saturating_add(1)));
+                let at = now.max(later).max(cut.unwrap_or(now));
+                let wait = at.since(now);
+                Standing { enabled: stored.enabled, password_version: stored.password_version, at, wait }
             });
             Ok(Some(standing))
         })

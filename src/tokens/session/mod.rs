@@ -5,7 +5,6 @@
 
 mod decide;
 mod encoding;
-mod ended;
 pub mod mac;
 mod record;
 mod service;

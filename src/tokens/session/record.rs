@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use signet_verify::NumericDate;
+use signet_verify::revocation::{Bearer, Id};
 use uuid::Uuid;
 
 use super::token::{Generation, MacKeyId, SessionId};
@@ -223,6 +225,17 @@ pub struct Session {
 }
 
 impl Session {
+    /// What it bears of what can be revoked.
+    pub fn bearer(&self) -> Bearer<'_> {
+        Bearer {
+            sid: Some(Id::base64url(*self.id.as_bytes())),
+            sub: Some(Id::uuid(self.user.into_bytes())),
+            client_id: Some(Id::of(self.client.as_str())),
+            auth_time: Some(NumericDate::from_secs(u64::try_from(self.auth_time.secs()).unwrap_or(0))),
+            ..Bearer::default()
+        }
+    }
+
     /// When it ends if nobody uses it any more. The end that was fixed at its beginning is never passed.
     pub fn ends_at(&self) -> Timestamp {
         self.motion.last_used_at.plus(self.idle).min(self.expires_at)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use signet::ports::StoreError;
 use signet::store::sql::{Change, SqlStore};
-use signet::tokens::revocation::{EndReason, JournalPage, Revocation, RevocationJournal, Revoked};
+use signet::tokens::revocation::{EndReason, JournalHead, JournalPage, Revocation, RevocationJournal, Revoked};
 use signet::tokens::session::SessionId;
 
 use super::{Database, at_once, contract, entry, head};
@@ -30,7 +30,7 @@ async fn all(store: &SqlStore, limit: u32) -> Vec<i64> {
         let page = store.revocations_after(told, limit).await.unwrap();
         numbers.extend(page.entries.iter().map(|entry| entry.number));
         told = page.told;
-        if told >= page.head {
+        if told >= page.head.number {
             return numbers;
         }
     }
@@ -38,7 +38,7 @@ async fn all(store: &SqlStore, limit: u32) -> Vec<i64> {
 
 async fn an_empty_journal_tells_nothing(database: &Database) {
     let store = database.open().await;
-    let empty = JournalPage { epoch: String::new(), head: 0, entries: Vec::new(), told: 0 };
+    let empty = JournalPage { head: JournalHead::default(), entries: Vec::new(), told: 0 };
     for number in [-1, 0, 5] {
         assert_eq!(store.revocations_after(number, 10).await.unwrap(), empty);
     }
@@ -53,7 +53,7 @@ async fn what_was_written_is_told_in_order(database: &Database) {
     assert_eq!(store.revoke(&[one.clone(), two.clone()], &entry()).await.unwrap(), 2);
     assert_eq!(store.revoke(std::slice::from_ref(&three), &entry()).await.unwrap(), 3);
     let page = database.open().await.revocations_after(0, 10).await.unwrap();
-    assert_eq!((page.head, page.told, page.epoch.len()), (3, 3, 32));
+    assert_eq!((page.head.number, page.told, page.head.epoch.len()), (3, 3, 32));
     let told: Vec<_> = page.entries.iter().map(|entry| (entry.number, entry.what.clone(), entry.until)).collect();
     assert_eq!(told, [(1, one.what, one.until), (2, two.what, two.until), (3, three.what, three.until)]);
     let page = store.revocations_after(1, 1).await.unwrap();
@@ -107,5 +107,5 @@ async fn a_journal_that_refuses_writes_nothing(database: &Database) {
     database.sql("DROP TABLE audit_head").await;
     let refused = store.revoke(&[revocation(1, database)], &entry()).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-    assert_eq!(store.revocations_after(0, 10).await.unwrap().head, 0);
+    assert_eq!(store.revocations_after(0, 10).await.unwrap().head.number, 0);
 }

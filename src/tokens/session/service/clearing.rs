@@ -31,10 +31,10 @@ pub(super) enum Whose {
 }
 
 impl Whose {
-    /// Whose sessions an entry of the journal hits; `None` where it names one of them.
+    /// Whose sessions an entry of the journal hits; `None` where it is about no one person or client.
     pub(super) fn of(what: &Revoked) -> Option<Self> {
         match what {
-            Revoked::Session(_) => None,
+            Revoked::Token(_) | Revoked::Session(_) | Revoked::Key(_) | Revoked::All(_) => None,
             Revoked::Person(id, _) => Some(Self::Person(*id)),
             Revoked::Client(id, _) => Some(Self::Client(id.clone())),
         }

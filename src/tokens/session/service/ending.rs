@@ -1,6 +1,5 @@
 //! Ending sessions, and following the ends that others wrote.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use super::super::record::Session;
 use super::super::token::{Generation, SessionId};
 use super::clearing::Whose;
-use super::{NEVER, PAGE, Sessions, lock};
+use super::{PAGE, Sessions, lock};
 use crate::audit::{Act, By};
 use crate::clients::ClientId;
 use crate::ports::{StoreError, Timestamp};
@@ -20,8 +19,6 @@ use crate::tokens::revocation::{EndReason, Revocation, Revoked, VERIFIER_SKEW};
 const TELL_WITHIN: Duration = Duration::from_millis(50);
 /// More ends that the session store was not told of are not remembered: the journal has them all.
 const MOST_UNTOLD: usize = 100_000;
-/// So many entries of the journal are read at a time.
-const JOURNAL_PAGE: u32 = 5_000;
 
 impl Sessions {
     /// Ends a session: in the journal first, and then where sessions are kept. One that has ended already is ended
@@ -90,7 +87,7 @@ impl Sessions {
         let (mut after, mut count) = (None, 0);
         loop {
             let page = self.stored(whose, after, PAGE).await?;
-            let fits = |session: &Session| Some(session.id) != except && !self.ended.contains(session.id);
+            let fits = |session: &Session| Some(session.id) != except && !self.live.names(session.id);
             let (dead, living) = self.parted(page.sessions.into_iter().filter(fits).collect()).await?;
             self.end_these(&living, why, by).await?;
             self.tell(&dead.iter().map(|session| session.id).collect::<Vec<_>>()).await;
@@ -105,19 +102,19 @@ impl Sessions {
     /// Whether a session that was read just now has ended. Where its person or its client says so, the journal is asked once
     /// more: a mark may have been lifted since, and whoever signed in after that is not to be turned away.
     pub(super) async fn has_ended(&self, session: &Session) -> Result<bool, StoreError> {
-        if self.ended.contains(session.id) || !self.ended.hits(session) {
-            return Ok(self.ended.contains(session.id));
+        if self.live.names(session.id) || !self.is_hit(session) {
+            return Ok(self.live.names(session.id));
         }
         self.catch_up().await?;
-        Ok(self.ended.hits(session))
+        Ok(self.is_hit(session))
     }
 
     /// Those of these sessions, read just now, that have ended, and the others; in the same way.
     pub(super) async fn parted(&self, sessions: Vec<Session>) -> Result<(Vec<Session>, Vec<Session>), StoreError> {
-        if sessions.iter().any(|session| self.ended.hits(session)) {
+        if sessions.iter().any(|session| self.is_hit(session)) {
             self.catch_up().await?;
         }
-        Ok(sessions.into_iter().partition(|session| self.ended.hits(session)))
+        Ok(sessions.into_iter().partition(|session| self.is_hit(session)))
     }
 
     /// Takes up what the journal has, and does what could not be done before: writes ends to the journal, and tells the
@@ -141,55 +138,28 @@ impl Sessions {
         }
     }
 
-    /// Reads the journal on. What is said of persons and clients is taken up all at once at its end, in the order of the
-    /// numbers: one reader at a time.
+    /// Knows all that was acknowledged before this was called, and has the session store told of what is new in it.
     async fn catch_up(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = self.following.lock().await;
-        let mut followed = self.followed.load(Ordering::Acquire);
-        let beginning = followed == NEVER;
-        let (mut anew, mut turns) = (beginning, Vec::new());
-        loop {
-            let page = self.journal.revocations_after(followed, JOURNAL_PAGE).await?;
-            if page.head < followed {
-                // The database was set back. What is known to have ended stays so; who is marked is read anew.
-                (followed, anew) = (NEVER, true);
-                turns.clear();
-                continue;
-            }
-            let mut unheard = Vec::new();
-            for entry in page.entries {
-                match entry.what {
-                    // At the beginning the session store has heard of them all, or is put right when one is met there.
-                    Revoked::Session(id) => {
-                        if self.ended.note(id, entry.until) && !beginning {
-                            unheard.push(id);
-                        }
-                    }
-                    turn => turns.push((turn, entry.until)),
-                }
-            }
-            self.tell(&unheard).await;
-            followed = page.told;
-            if page.told >= page.head {
-                break;
+        self.live.confirm().await?;
+        let mut named = Vec::new();
+        for what in self.live.take_unheard() {
+            match what {
+                Revoked::Session(id) => named.push(id),
+                other => Whose::of(&other).into_iter().for_each(|whose| self.clear_later(whose)),
             }
         }
-        if !anew {
-            turns.iter().filter_map(|(turn, _)| Whose::of(turn)).for_each(|whose| self.clear_later(whose));
-        }
-        self.ended.take_up(turns, anew);
-        self.followed.store(followed, Ordering::Release);
+        self.tell(&named).await;
         Ok(())
     }
 
     /// Whether [`Self::follow`] has something to do though the journal may not have grown.
     pub fn has_more_to_say(&self) -> bool {
-        !lock(&self.untold).is_empty() || !lock(&self.unwritten).is_empty() || !lock(&self.clearing).is_empty()
+        self.live.has_unheard() || !lock(&self.untold).is_empty() || !lock(&self.unwritten).is_empty() || !lock(&self.clearing).is_empty()
     }
 
     /// Forgets ends of which nothing is about any more at `now`.
     pub fn forget_expired(&self, now: Timestamp) {
-        self.ended.forget_expired(now);
+        self.live.forget_expired(now);
     }
 
     async fn end_these(&self, sessions: &[Session], why: EndReason, by: &By) -> Result<(), StoreError> {
@@ -203,7 +173,7 @@ impl Sessions {
         let subject = if sessions.len() == 1 { first.id.to_string() } else { String::new() };
         self.journal.revoke(&revocations, &by.entry(Act::SessionsEnd, subject, detail)).await?;
         for (session, revocation) in sessions.iter().zip(&revocations) {
-            self.ended.note(session.id, revocation.until);
+            self.live.note(session.id, revocation.until);
         }
         self.tell(&sessions.iter().map(|session| session.id).collect::<Vec<_>>()).await;
         Ok(())
@@ -221,7 +191,7 @@ impl Sessions {
             "a refresh token that was replaced before was presented: its session ends");
         let revocation = revocation(session, EndReason::Reuse);
         // From here on it is refused, even where the journal can't be written now.
-        if !self.ended.note(session.id, revocation.until) {
+        if !self.live.note(session.id, revocation.until) {
             return Ok(());
         }
         let entry = self.by.entry(Act::SessionsReuse, session.id.to_string(), detail);

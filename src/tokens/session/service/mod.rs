@@ -12,7 +12,7 @@ mod refresh;
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 use self::clearing::Waiting;
 use super::decide::RefreshPolicy;
-use super::ended::EndedSessions;
 use super::mac::{MacKeys, MacRing};
 use super::record::{
     AddressPrefix, Amr, ClientBinding, Delivery, DeviceLabel, Motion, Rotation, Session, SessionGrant,
@@ -33,14 +32,12 @@ use crate::clients::{ClientId, Insert};
 use crate::issuer::Issuer;
 use crate::ports::{Entropy, StoreError, Timestamp};
 use crate::secret::SecretText;
-use crate::tokens::revocation::{Revocation, RevocationJournal};
+use crate::tokens::revocation::{LiveRevocations, Revocation, RevocationJournal};
 
 pub use refresh::{REFRESH_OUTCOMES, RefreshError, RefreshRefusal, Refreshed};
 
 /// So many sessions of a person or a client are read at a time.
 const PAGE: u32 = 500;
-/// The journal was never followed.
-const NEVER: i64 = -1;
 
 /// How sessions are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,11 +96,8 @@ pub struct Sessions {
     rules: SessionRules,
     /// As whom this replica ends a session of which a token was used twice.
     by: By,
-    ended: EndedSessions,
-    /// Up to which number the journal was followed.
-    followed: AtomicI64,
-    /// Held by who follows it.
-    following: tokio::sync::Mutex<()>,
+    /// What is known to have ended.
+    live: Arc<LiveRevocations>,
     /// Ended sessions that the session store could not be told of in time.
     untold: Mutex<Vec<SessionId>>,
     /// Ends that could not be written to the journal.
@@ -115,10 +109,10 @@ pub struct Sessions {
 
 impl Sessions {
     /// Sessions of `issuer` in `store`. [`Self::follow`] is to be called before the first use, and then whenever the
-    /// journal has grown.
+    /// journal, of which `live` is the picture, has grown.
     pub fn new(
         store: Arc<dyn SessionStore>,
-        journal: Arc<dyn RevocationJournal>,
+        (journal, live): (Arc<dyn RevocationJournal>, Arc<LiveRevocations>),
         keys: Arc<MacRing>,
         entropy: Arc<dyn Entropy>,
         issuer: Issuer,
@@ -133,9 +127,7 @@ impl Sessions {
             issuer,
             rules,
             by,
-            ended: EndedSessions::default(),
-            followed: AtomicI64::new(NEVER),
-            following: tokio::sync::Mutex::default(),
+            live,
             untold: Mutex::default(),
             unwritten: Mutex::default(),
             clearing: Mutex::default(),
@@ -190,7 +182,7 @@ impl Sessions {
     /// # Errors
     /// When the store fails.
     pub async fn load(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        if self.ended.contains(id) {
+        if self.live.names(id) {
             return Ok(None);
         }
         match self.store.load(id).await? {
@@ -234,8 +226,13 @@ impl Sessions {
         Ok(token.write(keys.find(token.key).ok_or(SessionError::NoKey)?, &self.issuer))
     }
 
+    /// Whether that session has ended, for any reason, as far as is known.
+    fn is_hit(&self, session: &Session) -> bool {
+        self.live.judge(&session.bearer()).is_some()
+    }
+
     fn without_ended(&self, mut page: SessionPage) -> SessionPage {
-        page.sessions.retain(|session| !self.ended.hits(session));
+        page.sessions.retain(|session| !self.is_hit(session));
         page
     }
 

@@ -74,7 +74,7 @@ impl Sessions {
         let keys = self.keys.current();
         let token = self.read(&keys, text)?;
         let session = token.secret.id();
-        self.refuse_where(self.ended.contains(session), session).await?;
+        self.refuse_where(self.live.names(session), session).await?;
         let next_key = keys.active().ok_or(SessionError::NoKey)?;
         let presented = Presented { session, generation: token.generation, presenter: *presenter };
         let swapped = self.store.swap(&presented, next_key, &self.rules.refresh).await?;
@@ -87,7 +87,7 @@ impl Sessions {
         // Once more: it may have ended meanwhile, and whose it is was not known before.
         let ended = match &swapped.before {
             Some(before) => self.has_ended(before).await?,
-            None => self.ended.contains(session),
+            None => self.live.names(session),
         };
         self.refuse_where(ended, session).await?;
         self.count(decision.name());
@@ -135,7 +135,7 @@ impl Sessions {
     pub async fn look_up(&self, text: &str, presenter: &Presenter<'_>) -> Result<Option<Session>, RefreshError> {
         let token = self.read(&self.keys.current(), text)?;
         let session = token.secret.id();
-        self.refuse_where(self.ended.contains(session), session).await?;
+        self.refuse_where(self.live.names(session), session).await?;
         let Some(found) = self.store.load(session).await? else { return Ok(None) };
         if !presenter.may_use(&found) {
             self.count(Decision::Foreign.name());

@@ -14,7 +14,7 @@ use super::super::token::{MacKeyId, TokenFault};
 use super::*;
 use crate::keys::fixtures::{HeldClock, by};
 use crate::ports::{Clock, SystemEntropy};
-use crate::tokens::revocation::{EndReason, JournalPage, Revoked, Revoking, Turn};
+use crate::tokens::revocation::{EndReason, JournalHead, JournalPage, LiveRevocations, Revoked, Revoking, Turn};
 
 const GRACE: Duration = Duration::from_secs(10);
 const RULES: SessionRules = SessionRules {
@@ -110,6 +110,11 @@ impl RevocationJournal for Memory {
         Ok(i64::try_from(journal.len()).unwrap())
     }
 
+    async fn journal_head(&self) -> Result<JournalHead, StoreError> {
+        let number = i64::try_from(self.journal.lock().unwrap().len()).unwrap();
+        Ok(JournalHead { epoch: "epoch".to_owned(), number })
+    }
+
     async fn revocations_after(&self, number: i64, limit: u32) -> Result<JournalPage, StoreError> {
         let journal = self.journal.lock().unwrap();
         let numbered = (1..).zip(journal.iter()).filter(|(at, _)| *at > number).take(limit as usize);
@@ -118,7 +123,7 @@ impl RevocationJournal for Memory {
         let head = i64::try_from(journal.len()).unwrap();
         let full = entries.len() == limit as usize;
         let told = entries.last().filter(|_| full).map_or(head, |last| last.number);
-        Ok(JournalPage { epoch: "epoch".to_owned(), head, entries, told })
+        Ok(JournalPage { head: JournalHead { epoch: "epoch".to_owned(), number: head }, entries, told })
     }
 }
 
@@ -148,7 +153,8 @@ impl Bench {
         let issuer = Issuer::parse("https://as.example", false).unwrap();
         let (store, journal) = (Arc::clone(&self.memory), Arc::clone(&self.memory));
         let ring = Arc::clone(&self.ring);
-        let sessions = Sessions::new(store, journal, ring, Arc::new(SystemEntropy), issuer, RULES, by());
+        let live = Arc::new(LiveRevocations::new(Arc::clone(&journal) as _));
+        let sessions = Sessions::new(store, (journal, live), ring, Arc::new(SystemEntropy), issuer, RULES, by());
         sessions.follow().await.unwrap();
         sessions
     }

@@ -4,6 +4,7 @@
 use signet::audit::By;
 use signet::issuer::Issuer;
 use signet::secret::MasterKey;
+use signet::tokens::revocation::LiveRevocations;
 use signet::tokens::session::mac::{MacKeeper, MacPolicy};
 use signet::tokens::session::{Beginning, Decision, RefreshError, RefreshRefusal, SessionRules, Sessions, TOUCH_EVERY};
 
@@ -28,7 +29,7 @@ async fn replicas(backend: &dyn Backends) -> [Arc<Sessions>; 2] {
     let replica = async || {
         let sessions = Sessions::new(
             backend.open().await,
-            Arc::clone(&journal) as _,
+            (Arc::clone(&journal) as _, Arc::new(LiveRevocations::new(Arc::clone(&journal) as _))),
             Arc::clone(keeper.ring()),
             Arc::new(SystemEntropy),
             Issuer::parse("https://as.example", false).unwrap(),

@@ -1,19 +1,24 @@
-//! What was revoked, and the journal that it is written to before anybody is told that it is done.
+//! What was revoked: the kinds of it, the journal that it is written to before anybody is told that it is done, and what a
+//! replica knows of that journal.
 //!
-//! Guarantees asked of the journal: its numbers have no gaps and follow the order of commit; what was answered with
-//! success survives the loss of every other store; an entry is kept for as long as there may be something that it hits;
-//! what is said of a person or a client counts in the order of the numbers, and the last word on a mark is the one that
-//! holds.
+//! Guarantees: what is acknowledged is in the journal; whether it hits something is judged by the function with which every
+//! other service judges ([`signet_verify::revocation::Picture`]).
+
+mod journal;
+mod live;
 
 use std::time::Duration;
 
-use async_trait::async_trait;
+use signet_verify::revocation::{self as judged, Id, Named};
+use signet_verify::{NumericDate, base64url};
 use uuid::Uuid;
 
 use super::sid::SessionId;
-use crate::audit::Entry;
 use crate::clients::ClientId;
-use crate::ports::{StoreError, Timestamp};
+use crate::ports::Timestamp;
+
+pub use journal::{JournalHead, JournalPage, Revocation, RevocationJournal, Revoking};
+pub use live::LiveRevocations;
 
 /// The longest that a session may be set to live: what is written down outlasts every one that there can be.
 pub const LONGEST_SESSION: Duration = Duration::from_secs(400 * 86_400);
@@ -22,9 +27,20 @@ pub const VERIFIER_SKEW: Duration = Duration::from_secs(60);
 /// Until it is lifted.
 const FOREVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
+/// By how much a cut-off lies ahead where what it is to hit may be made without a look at the database: a replica follows the
+/// journal within [`FOLLOW_BOUND`](crate::config::FOLLOW_BOUND), clocks differ by `clock.max_skew`, and `iat` is in whole
+/// seconds.
+pub const AHEAD: Duration = Duration::from_secs(3);
+
 /// What is dead from now on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Revoked {
+    /// One token.
+    Token(Uuid),
+    /// Every token that one key signed, by its RFC 7638 thumbprint.
+    Key(String),
+    /// Whatever is not later than that.
+    All(Timestamp),
     /// A session, and every token that bears its name.
     Session(SessionId),
     /// What bears that person.
@@ -38,9 +54,9 @@ pub enum Revoked {
 pub enum Reach {
     /// Whatever bears it is dead, whatever its age, until that is lifted.
     Marked,
-    /// Dead is what was authenticated at that moment or before. A mark stays.
+    /// Dead is what was authenticated in the second of that moment or before. A mark stays.
     CutOff(Timestamp),
-    /// There is no mark any more; dead is what was authenticated at that moment or before.
+    /// There is no mark any more; dead is what was authenticated in the second of that moment or before.
     Lifted(Timestamp),
 }
 
@@ -62,6 +78,14 @@ impl Reach {
         }
     }
 
+    fn judged(self) -> judged::Reach {
+        match self {
+            Self::Marked => judged::Reach::Mark,
+            Self::CutOff(moment) => judged::Reach::CutOff(date(moment)),
+            Self::Lifted(moment) => judged::Reach::Lift(date(moment)),
+        }
+    }
+
     fn parse(shape: &str, moment: Option<Timestamp>) -> Option<Self> {
         match shape {
             "mark" => Some(Self::Marked),
@@ -76,25 +100,32 @@ impl Revoked {
     /// The stable name of its kind: the claim by which a token is hit.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Token(_) => "jti",
+            Self::Key(_) => "kid",
+            Self::All(_) => "all",
             Self::Session(_) => "sid",
             Self::Person(..) => "sub",
             Self::Client(..) => "client_id",
         }
     }
 
-    /// The value of that claim.
+    /// The value of that claim; empty for all.
     pub fn value(&self) -> String {
         match self {
+            Self::Token(id) => id.as_hyphenated().to_string(),
+            Self::Key(kid) => kid.clone(),
+            Self::All(_) => String::new(),
             Self::Session(id) => id.to_string(),
             Self::Person(id, _) => id.as_hyphenated().to_string(),
             Self::Client(id, _) => id.as_str().to_owned(),
         }
     }
 
-    /// How far back it reaches: a session is dead whatever its age.
+    /// How far back it reaches: a token, a key and a session are dead whatever their age.
     pub const fn reach(&self) -> Reach {
         match self {
-            Self::Session(_) => Reach::Marked,
+            Self::Token(_) | Self::Key(_) | Self::Session(_) => Reach::Marked,
+            Self::All(moment) => Reach::CutOff(*moment),
             Self::Person(_, reach) | Self::Client(_, reach) => *reach,
         }
     }
@@ -103,12 +134,32 @@ impl Revoked {
     pub fn parse(kind: &str, value: &str, shape: &str, moment: Option<Timestamp>) -> Option<Self> {
         let reach = Reach::parse(shape, moment)?;
         match kind {
+            "jti" => Uuid::try_parse(value).ok().map(Self::Token),
+            "kid" => base64url::decode_array::<32>(value).ok().map(|_| Self::Key(value.to_owned())),
+            "all" => reach.moment().map(Self::All),
             "sid" => SessionId::parse(value).map(Self::Session),
             "sub" => Uuid::try_parse(value).ok().map(|id| Self::Person(id, reach)),
             "client_id" => ClientId::parse(value).ok().map(|id| Self::Client(id, reach)),
             _ => None,
         }
     }
+
+    /// The same, as it is judged.
+    pub fn named(&self) -> Named<'_> {
+        match self {
+            Self::Token(id) => Named::Jti(Id::uuid(id.into_bytes())),
+            Self::Key(kid) => Named::Kid(Id::of(kid)),
+            Self::All(moment) => Named::All(date(*moment)),
+            Self::Session(id) => Named::Sid(Id::base64url(*id.as_bytes())),
+            Self::Person(id, reach) => Named::Sub(Id::uuid(id.into_bytes()), reach.judged()),
+            Self::Client(id, reach) => Named::ClientId(Id::of(id.as_str()), reach.judged()),
+        }
+    }
+}
+
+/// In whole seconds, as claims have it.
+pub(super) fn date(at: Timestamp) -> NumericDate {
+    NumericDate::from_secs(u64::try_from(at.secs()).unwrap_or(0))
 }
 
 /// A change of an account or a client that ends sessions. Its entry in the journal is written in the transaction that
@@ -205,53 +256,6 @@ impl EndReason {
             | Self::ClientDeleted => true,
         }
     }
-}
-
-/// A revocation that is to be written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Revocation {
-    /// What is dead.
-    pub what: Revoked,
-    /// Until when there may be something that it hits.
-    pub until: Timestamp,
-    /// Why.
-    pub why: EndReason,
-}
-
-/// One that was.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Revoking {
-    /// Its place in the journal, from 1.
-    pub number: i64,
-    /// What is dead.
-    pub what: Revoked,
-    /// Until when there may be something that it hits.
-    pub until: Timestamp,
-}
-
-/// Some entries of the journal.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JournalPage {
-    /// Which journal: another one since the database was made or restored. Empty while nothing was written.
-    pub epoch: String,
-    /// The number of its last entry.
-    pub head: i64,
-    /// The entries that are still kept, by number; those of a kind that this Signet does not know are left out.
-    pub entries: Vec<Revoking>,
-    /// The number up to which this page tells all there is: where to go on after.
-    pub told: i64,
-}
-
-/// Where revocations are written first.
-#[async_trait]
-pub trait RevocationJournal: Send + Sync + std::fmt::Debug {
-    /// Writes `revocations` in that order with the next numbers, appends `entry` to the audit log and moves the change
-    /// feed, all in one transaction, and answers the number of the last. Repeated: written again, with numbers of their
-    /// own. None at all: nothing is written. After [`StoreError::Unavailable`] they may be written or not: repeat it.
-    async fn revoke(&self, revocations: &[Revocation], entry: &Entry) -> Result<i64, StoreError>;
-
-    /// Up to `limit` entries after `number`. A head before `number` means that the database was set back: read from 0.
-    async fn revocations_after(&self, number: i64, limit: u32) -> Result<JournalPage, StoreError>;
 }
 
 #[cfg(test)]
