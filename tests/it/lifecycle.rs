@@ -14,7 +14,6 @@ use signet::tokens::session::SessionStore;
 use signet::users::{Password, UserAdministration, UserId};
 
 use crate::app::{Answer, Backend, Installation, Signet};
-use crate::lateness::Lateness;
 use crate::redis::{Redis, namespace};
 use crate::world::{ORDERS, World, by, entry, eventually};
 
@@ -150,7 +149,7 @@ impl House {
 
     /// Every replica refuses these sessions, within the time in which changes are followed, and they are removed.
     async fn all_dead(&self, what: &str, user: &UserId, sessions: &[&Value]) {
-        let (since, late) = (Instant::now(), Lateness::watch());
+        let since = Instant::now();
         for replica in 0..self.replicas.len() {
             for tokens in sessions {
                 eventually(async || {
@@ -163,7 +162,7 @@ impl House {
         }
         let took = since.elapsed();
         println!("{what}: {} replicas refused {} sessions after {took:?}", self.replicas.len(), sessions.len());
-        assert!(took < FOLLOWED + late.allowance(), "{what}: {took:?}");
+        assert!(took < FOLLOWED, "{what}: {took:?}");
         eventually(async || (self.stored(user).await == 0).then_some(())).await;
     }
 

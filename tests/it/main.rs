@@ -20,7 +20,6 @@ mod faults;
 mod hostile;
 mod house;
 mod keeper;
-mod lateness;
 mod lifecycle;
 mod matrices;
 mod metrics;

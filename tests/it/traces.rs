@@ -10,7 +10,6 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use reqwest::StatusCode;
 
 use crate::app::{Answer, Installation, Signet};
-use crate::lateness::Lateness;
 use crate::metrics::{Page, scrape};
 use crate::start::program::{Program, Running};
 use crate::world::{ORDERS, World, eventually, shop};
@@ -259,7 +258,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
     for url in [silent.url, dead] {
         let installation = Installation::new().with("TELEMETRY__OTLP_ENDPOINT", &url);
         let signet = installation.with("TELEMETRY__OTLP_SAMPLE_RATIO", "1").start().await;
-        let (mut slowest, began, late) = (Duration::ZERO, Instant::now(), Lateness::watch());
+        let (mut slowest, began) = (Duration::ZERO, Instant::now());
         for _ in 0..4_000 {
             let asked = Instant::now();
             assert_eq!(signet.get(JWKS).await.status, StatusCode::OK);
@@ -267,7 +266,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
         }
         let took = began.elapsed();
         // A request that waited for the collector would have waited for five seconds.
-        assert!(slowest < Duration::from_secs(2) + late.allowance(), "{slowest:?}");
+        assert!(slowest < Duration::from_secs(2), "{slowest:?}");
         let page = eventually(async || {
             let page = scrape(&signet).await;
             (dropped(&page, "queue_full") + dropped(&page, "unreachable") > 0.0).then_some(page)
@@ -278,7 +277,7 @@ async fn nobody_waits_for_a_collector_that_does_not_answer() {
         println!("traces: 4000 requests in {took:?}, slowest {slowest:?}; dropped {full} + {unreachable}");
         let stopping = Instant::now();
         signet.stop().await;
-        assert!(stopping.elapsed() < Duration::from_secs(5) + late.allowance());
+        assert!(stopping.elapsed() < Duration::from_secs(5));
     }
 }
 

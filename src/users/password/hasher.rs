@@ -197,7 +197,6 @@ fn argon2_into(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::effort::on_a_processor;
     use super::*;
     use crate::ports::SystemEntropy;
     use crate::users::password::StoredPasswordError;
@@ -344,9 +343,9 @@ mod tests {
         let median = |stored: Option<&StoredPassword>| {
             let mut times: Vec<_> = (0..15)
                 .map(|_| {
-                    let begun = on_a_processor();
+                    let begun = crate::ports::Stopwatch::start();
                     assert_eq!(hasher.verify(&password("wrong"), stored), Ok(Verdict::Wrong));
-                    on_a_processor() - begun
+                    begun.elapsed()
                 })
                 .collect();
             times.sort();

@@ -9,8 +9,6 @@
 //! (NFC, NFD, another space) are one password, all else of it counts; nothing of unbounded size is hashed.
 
 mod cost;
-#[cfg(test)]
-mod effort;
 pub mod hasher;
 mod imported;
 mod phrases;

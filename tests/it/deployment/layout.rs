@@ -17,7 +17,6 @@ use super::people::ask_from;
 use super::{block, compose, workspace};
 use crate::app::Answer;
 use crate::cli::home::is_root;
-use crate::lateness::Lateness;
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::start::program::{Program, Running};
@@ -200,13 +199,13 @@ async fn tokens_of_both_replicas_verify_with_one_key_set_through_nginx() {
     }
     // A key made beside them is published by both within 2 s.
     let kid = layout.verb(0, &["keys", "create", "--algorithm", "ES256"])["kid"].as_str().unwrap().to_owned();
-    let (made, late) = (Instant::now(), Lateness::watch());
+    let made = Instant::now();
     for root in layout.roots() {
         eventually(async || layout.jwks(&root).await.contains(&kid).then_some(())).await;
     }
     let followed = made.elapsed();
     println!("a key made by the command line was published by both replicas within {} ms", followed.as_millis());
-    assert!(followed < Duration::from_secs(2) + late.allowance(), "{followed:?}");
+    assert!(followed < Duration::from_secs(2), "{followed:?}");
     assert_eq!(layout.get(&nginx, "/.well-known/jwks.json").await.text, layout.jwks(&layout.roots()[1]).await);
     // Not a secret of a request reaches nginx's log.
     let log = format!("{:?}{}", layout.nginx.access_log(), layout.nginx.errors());
@@ -251,7 +250,6 @@ async fn a_killed_replica_costs_no_more_than_the_requests_in_flight_and_comes_ba
     const KILLS: usize = 5;
     /// The system tells nginx, which a busy machine runs a moment later.
     const LEARNT: Duration = Duration::from_millis(50);
-    let late = Lateness::watch();
     let layout = Rc::new(RefCell::new(Layout::start(false)));
     let stop = Rc::new(RefCell::new(false));
     let clients = (0..CLIENTS).map(|_| actix_web::rt::spawn(ask_on(Rc::clone(&layout), Rc::clone(&stop))));
@@ -296,13 +294,12 @@ async fn a_killed_replica_costs_no_more_than_the_requests_in_flight_and_comes_ba
         assert_eq!(*status, StatusCode::SERVICE_UNAVAILABLE);
         // It was in flight: begun before nginx could learn that its connections to the replica were gone.
         let in_flight = |death: &Instant| {
-            *begun <= *death + LEARNT + late.allowance()
-                && death.saturating_duration_since(*begun) < Duration::from_secs(1)
+            *begun <= *death + LEARNT && death.saturating_duration_since(*begun) < Duration::from_secs(1)
         };
         let after: Vec<_> = deaths.iter().map(|death| begun.saturating_duration_since(*death)).collect();
         assert!(deaths.iter().any(in_flight), "begun this long after the deaths: {after:?}");
     }
-    assert!(failed.len() <= KILLS * CLIENTS && outcomes.len() > 500, "{} of {}", failed.len(), outcomes.len());
+    assert!(failed.len() <= KILLS * CLIENTS && outcomes.len() > 1_000, "{} of {}", failed.len(), outcomes.len());
 }
 
 #[actix_web::test]

@@ -1,11 +1,10 @@
 //! Slow, oversize, malformed and ambiguous requests, byte by byte.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signet::app::Credentials;
 
 use crate::app::{Installation, Signet};
-use crate::lateness::median;
 use crate::raw::{Parts, connect, request, say, say_slowly};
 
 const JWKS: &str = "/.well-known/jwks.json";
@@ -123,13 +122,9 @@ async fn an_idle_connection_is_closed_after_its_time() {
         "{:?}",
         heard.took
     );
-    let mut took = Vec::new();
-    for _ in 0..3 {
-        let heard = say(&signet.public, request("GET", JWKS, &[])).await;
-        assert_eq!((heard.only().status, heard.closed), (200, true));
-        took.push(heard.took);
-    }
-    assert!(median(&mut took) < Duration::from_millis(800), "asked to close: {took:?}");
+    let heard = say(&signet.public, request("GET", JWKS, &[])).await;
+    assert_eq!((heard.only().status, heard.closed), (200, true));
+    assert!(heard.took < Duration::from_millis(800), "asked to close: {:?}", heard.took);
     signet.stop().await;
 }
 
@@ -322,15 +317,13 @@ async fn idle_connections_do_not_stop_others() {
     for socket in idle.iter_mut().skip(100) {
         std::io::Write::write_all(socket, b"GET / HT").unwrap();
     }
-    let mut took = Vec::new();
+    let started = Instant::now();
     for _ in 0..20 {
-        let heard = say(&signet.public, request("GET", JWKS, &[])).await;
-        assert_eq!(heard.only().status, 200);
-        took.push(heard.took);
+        assert_eq!(say(&signet.public, request("GET", JWKS, &[])).await.only().status, 200);
     }
-    let median = median(&mut took);
-    println!("20 requests beside 200 idle connections: median {median:?}, slowest {:?}", took[19]);
-    assert!(median < Duration::from_millis(200), "{took:?}");
+    let took = started.elapsed();
+    println!("20 requests beside 200 idle connections took {took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
     drop(idle);
     signet.stop().await;
 }

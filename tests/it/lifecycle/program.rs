@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::{FOLLOWED, NEXT, RIGHT, dead, refused};
 use crate::app::Answer;
-use crate::lateness::Lateness;
 use crate::start::program::{Program, Running};
 use crate::world::eventually;
 
@@ -41,14 +40,14 @@ async fn a_running_server_refuses_whom_the_command_line_disabled_though_it_was_k
     let (one, two) = (log_in(&running).await.body, log_in(&running).await.body);
     let refresh = |tokens: &serde_json::Value| json!({"refresh_token": tokens["refresh_token"]});
     assert_eq!(program.run(&["users", "disable", "ann"]).code, Some(0));
-    let (since, late) = (Instant::now(), Lateness::watch());
+    let since = Instant::now();
     eventually(async || {
         let answer = post(&running, "refresh", &refresh(&one)).await;
         (answer.status != StatusCode::OK).then(|| dead(&answer))
     })
     .await;
     println!("the running program refused after {:?}", since.elapsed());
-    assert!(since.elapsed() < FOLLOWED + late.allowance());
+    assert!(since.elapsed() < FOLLOWED);
     refused(&log_in(&running).await, "invalid_credentials");
     // Enabled and disabled again while nobody serves: the next server knows.
     running.child.kill().unwrap();

@@ -7,26 +7,22 @@ use signet::store::redis::{Options, RedisStore};
 
 use super::connection::{cluster, in_time, opened, options, watched};
 use super::{Cluster, Redis, Watched};
-use crate::lateness::{Lateness, median};
 use crate::proxy::Proxy;
 
 /// What no call may take longer than.
 const BOUND: Duration = Duration::from_millis(250);
-/// What anything else may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Calls until it fails, each in time.
-async fn until_it_fails(store: &RedisStore) {
-    let (begun, late) = (Instant::now(), Lateness::watch());
+/// Calls until it fails, and answers how long the slowest call took.
+async fn until_it_fails(store: &RedisStore) -> Duration {
+    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
     loop {
         let call = Instant::now();
         let outcome = store.take_up_layout().await;
-        let took = call.elapsed();
-        assert!(took < BOUND + late.allowance(), "{took:?}: {outcome:?}");
+        slowest = slowest.max(call.elapsed());
         match outcome {
-            Err(StoreError::Unavailable(_)) => return,
+            Err(StoreError::Unavailable(_)) => return slowest,
             Err(error) => panic!("{error}"),
-            Ok(()) => assert!(begun.elapsed() < PATIENCE, "it never failed"),
+            Ok(()) => assert!(begun.elapsed() < Duration::from_secs(10), "it never failed"),
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -34,33 +30,28 @@ async fn until_it_fails(store: &RedisStore) {
 
 /// How long it takes until calls succeed again, each in time.
 async fn until_it_works(store: &RedisStore) -> Duration {
-    let (begun, late) = (Instant::now(), Lateness::watch());
+    let begun = Instant::now();
     loop {
         let call = Instant::now();
         let outcome = store.take_up_layout().await;
-        let took = call.elapsed();
-        assert!(took < BOUND + late.allowance(), "{took:?}: {outcome:?}");
+        assert!(call.elapsed() < BOUND, "{:?}: {outcome:?}", call.elapsed());
         match outcome {
             Ok(()) => return begun.elapsed(),
             Err(StoreError::Unavailable(_)) => {}
             Err(error) => panic!("{error}"),
         }
-        assert!(begun.elapsed() < PATIENCE, "it never worked again");
+        assert!(begun.elapsed() < Duration::from_secs(30), "it never worked again");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// While it is down a thousand calls cost nothing.
+/// While it is down a thousand calls at once cost nothing.
 async fn fails_at_once(store: &RedisStore) {
-    let mut hundreds = Vec::new();
-    for _ in 0..10 {
-        let begun = Instant::now();
-        for _ in 0..100 {
-            assert!(matches!(store.take_up_layout().await, Err(StoreError::Unavailable(_))));
-        }
-        hundreds.push(begun.elapsed());
+    let begun = Instant::now();
+    for _ in 0..1_000 {
+        assert!(matches!(store.take_up_layout().await, Err(StoreError::Unavailable(_))));
     }
-    assert!(median(&mut hundreds) < BOUND / 10, "{hundreds:?}");
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -70,7 +61,8 @@ async fn a_killed_redis_fails_calls_at_once_and_is_found_again() {
     let mut found = Vec::new();
     for round in 0..5 {
         redis.kill();
-        until_it_fails(&store).await;
+        let slowest = until_it_fails(&store).await;
+        assert!(slowest < BOUND, "{slowest:?}");
         fails_at_once(&store).await;
         if round % 2 == 1 {
             redis.wipe();
@@ -90,7 +82,6 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
     let store = opened(&in_time(options(&proxy.url))).await;
     for _ in 0..3 {
         proxy.swallow();
-        let late = Lateness::watch();
         let calls = (0..100).map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -103,7 +94,7 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
         for call in calls.collect::<Vec<_>>() {
             slowest = slowest.max(call.await.unwrap());
         }
-        assert!(slowest < BOUND + late.allowance(), "{slowest:?}");
+        assert!(slowest < BOUND, "{slowest:?}");
         fails_at_once(&store).await;
         proxy.restore();
         let found = until_it_works(&store).await;
@@ -111,7 +102,7 @@ async fn a_redis_that_hangs_costs_one_time_out_and_then_nothing() {
     }
     // A process that stands still is no different.
     redis.freeze();
-    until_it_fails(&store).await;
+    assert!(until_it_fails(&store).await < BOUND);
     fails_at_once(&store).await;
     redis.thaw();
     until_it_works(&store).await;
@@ -134,7 +125,7 @@ async fn a_slow_redis_is_used_and_many_calls_wait_together() {
     let proxy = Proxy::before(&redis.url());
     let store = opened(&in_time(options(&proxy.url))).await;
     proxy.delay(Duration::from_millis(100));
-    let (begun, late) = (Instant::now(), Lateness::watch());
+    let begun = Instant::now();
     let calls: Vec<_> = (0..200)
         .map(|_| {
             let store = store.clone();
@@ -145,7 +136,7 @@ async fn a_slow_redis_is_used_and_many_calls_wait_together() {
         call.await.unwrap();
     }
     let took = begun.elapsed();
-    assert!(took < BOUND + late.allowance(), "{took:?}");
+    assert!(took < BOUND, "{took:?}");
     println!("200 calls at once over 100 ms: {took:?}");
     assert_eq!(store.health().losses, 0);
 }
@@ -170,7 +161,8 @@ async fn a_failover_by_sentinel_is_followed() {
     let store = opened(&in_time(watched(&servers))).await;
     let first = servers.master().address.clone();
     servers.master().kill();
-    until_it_fails(&store).await;
+    let slowest = until_it_fails(&store).await;
+    assert!(slowest < BOUND, "{slowest:?}");
     fails_at_once(&store).await;
     let found = until_it_works(&store).await;
     assert_ne!(servers.master().address, first);
@@ -202,7 +194,7 @@ async fn a_node_of_a_cluster_that_dies_fails_its_slots_alone() {
     nodes.nodes[0].kill();
     for (store, place) in stores.iter().zip(&places) {
         if *place == 0 {
-            until_it_fails(store).await;
+            assert!(until_it_fails(store).await < BOUND);
             fails_at_once(store).await;
         } else {
             until_it_works(store).await;

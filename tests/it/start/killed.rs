@@ -7,7 +7,6 @@ use signet::ports::{Entropy, SystemEntropy};
 use signet_verify::{Jwks, Policy, verify};
 
 use super::program::Program;
-use crate::lateness::Lateness;
 
 /// How many first starts are killed.
 fn rounds() -> usize {
@@ -102,8 +101,7 @@ async fn a_killed_server_leaves_its_folder_to_the_next_at_once() {
     let mut running = program.serve();
     running.child.kill().unwrap();
     running.child.wait().unwrap();
-    let (started, late) = (Instant::now(), Lateness::watch());
+    let started = Instant::now();
     program.serve().stop();
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(10) + late.allowance(), "{took:?}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }

@@ -11,7 +11,6 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{Database, at_once, client, entry, head};
 use crate::app::Backend;
-use crate::lateness::Lateness;
 use crate::postgres::Postgres;
 use crate::stopped::Stopped;
 use crate::world::eventually;
@@ -21,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_millis(400);
 /// Every call of the store, at once; each must say within the time-out that it can't be reached.
 async fn assert_unavailable(store: &SqlStore, database: &Database, calls: &[usize]) {
     let now = database.now();
-    let (started, late) = (Instant::now(), Lateness::watch());
+    let started = Instant::now();
     let outcomes = at_once(calls.iter().map(|call| {
         let (store, call) = (store.clone(), *call);
         let new = client("late", json!({}), now);
@@ -51,8 +50,7 @@ async fn assert_unavailable(store: &SqlStore, database: &Database, calls: &[usiz
     for (call, outcome) in outcomes {
         assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "call {call}: {outcome:?}");
     }
-    let room = TIMEOUT * 4 + late.allowance();
-    assert!(took < TIMEOUT + room, "within the time-out of {TIMEOUT:?}, with room for a busy machine: {took:?}");
+    assert!(took < TIMEOUT * 5, "within the time-out of {TIMEOUT:?}, with room for a busy machine: {took:?}");
 }
 
 #[actix_web::test]
@@ -70,9 +68,9 @@ async fn a_postgres_that_stands_still_is_unavailable_in_time_and_heals() {
         assert_unavailable(&store, &database, &all).await;
         // Again: what hung did not use up the pool in a way that makes the next call hang for longer.
         assert_unavailable(&store, &database, &all).await;
-        let (opening, late) = (Instant::now(), Lateness::watch());
+        let opening = Instant::now();
         assert!(matches!(database.try_open(TIMEOUT).await, Err(StoreError::Unavailable(_))));
-        assert!(opening.elapsed() < TIMEOUT * 5 + late.allowance());
+        assert!(opening.elapsed() < TIMEOUT * 5);
     }
     let started = Instant::now();
     eventually(async || store.load_client(&shop.id).await.ok().flatten()).await;
@@ -116,11 +114,11 @@ async fn what_is_under_way_when_postgres_stands_still_ends_in_time() {
         .collect();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let _stopped = Stopped::cluster(&cluster, database.url());
-    let (stopped_at, late) = (Instant::now(), Lateness::watch());
+    let stopped_at = Instant::now();
     for asked in asking {
         let (error, ended_at) = asked.await.unwrap();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-        assert!(ended_at.saturating_duration_since(stopped_at) < TIMEOUT * 5 + late.allowance());
+        assert!(ended_at.saturating_duration_since(stopped_at) < TIMEOUT * 5);
     }
 }
 
@@ -133,19 +131,19 @@ async fn a_postgres_that_is_gone_is_unavailable_at_once() {
     let patient = database.try_open(Duration::from_secs(50)).await.unwrap();
     drop(cluster);
     // However long an act may take: that connections are refused is known at once.
-    let (started, late) = (Instant::now(), Lateness::watch());
+    let started = Instant::now();
     for _ in 0..5 {
         let outcome = patient.load_resources().await;
         assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     }
-    assert!(started.elapsed() < Duration::from_secs(10) + late.allowance(), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     let started = Instant::now();
     for _ in 0..3 {
         let outcome = store.load_resources().await;
         assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     }
     assert!(matches!(database.try_open(TIMEOUT).await, Err(StoreError::Unavailable(_))));
-    assert!(started.elapsed() < TIMEOUT * 10 + late.allowance(), "{:?}", started.elapsed());
+    assert!(started.elapsed() < TIMEOUT * 10, "{:?}", started.elapsed());
 }
 
 #[actix_web::test]

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::*;
-use crate::lateness::median;
 
 /// A login as `name` that fails for `why`, with nothing counted against it: how long it took.
 async fn failed(people: &People, name: &str, why: LoginRefusal) -> Duration {
@@ -12,6 +11,11 @@ async fn failed(people: &People, name: &str, why: LoginRefusal) -> Duration {
     let begun = Instant::now();
     assert_eq!(refused_for(people.login(name, OTHER).await), why, "{name}");
     begun.elapsed()
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
 }
 
 #[actix_web::test]

@@ -10,7 +10,6 @@ async fn writes_fail(redis: &Redis, what: &str, breaks: &[&str], mends: &[&str])
     let (known, new) = (session(1, now), session(2, now));
     assert_eq!(store.insert(&known).await.unwrap(), Insert::Inserted);
     redis.tell(breaks);
-    let late = Lateness::watch();
     let (mut slowest, mut failed) = (Duration::ZERO, 0);
     for _ in 0..50 {
         let begun = Instant::now();
@@ -22,11 +21,11 @@ async fn writes_fail(redis: &Redis, what: &str, breaks: &[&str], mends: &[&str])
             failed += 1;
         }
     }
-    assert!(slowest < BOUND + late.allowance(), "{slowest:?}");
+    assert!(slowest < BOUND, "{slowest:?}");
     redis.tell(mends);
     let begun = Instant::now();
     while store.insert(&new).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let swapped = store.swap(&presented(&known, 0), NEXT_KEY, &POLICY).await.unwrap();

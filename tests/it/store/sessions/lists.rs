@@ -29,6 +29,16 @@ async fn many(store: &dyn SessionStore, now: Timestamp) -> Vec<Session> {
     all
 }
 
+/// Nine of one person, in the order of lists.
+async fn nine(store: &dyn SessionStore, now: Timestamp) -> Vec<Session> {
+    let mut all = Vec::new();
+    for _ in 0..9 {
+        all.push(stored(store, session(now)).await);
+    }
+    all.sort_by_key(|session| session.id);
+    all
+}
+
 pub(super) async fn lists_tell_all_living_sessions_of_one_and_no_others(backend: &dyn Backends) {
     let store = backend.open().await;
     let all = many(&*store, backend.clock().now()).await;
@@ -55,11 +65,7 @@ pub(super) async fn lists_tell_all_living_sessions_of_one_and_no_others(backend:
 pub(super) async fn a_list_goes_on_where_its_page_ended(backend: &dyn Backends) {
     let store = backend.open().await;
     let now = backend.clock().now();
-    let mut all = Vec::new();
-    for _ in 0..9 {
-        all.push(stored(&*store, session(now)).await);
-    }
-    all.sort_by_key(|session| session.id);
+    let mut all = nine(&*store, now).await;
     let mut page = store.list_by_user(all[0].user, None, 4).await.unwrap();
     let mut told = page.sessions.clone();
     // What a page has told may end, and what it has not told yet too.
@@ -76,11 +82,7 @@ pub(super) async fn a_list_goes_on_where_its_page_ended(backend: &dyn Backends) 
 pub(super) async fn a_damaged_session_is_left_out_of_lists_and_hides_no_other(backend: &dyn Backends) {
     let store = backend.open().await;
     let now = backend.clock().now();
-    let mut all = Vec::new();
-    for _ in 0..9 {
-        all.push(stored(&*store, session(now)).await);
-    }
-    all.sort_by_key(|session| session.id);
+    let mut all = nine(&*store, now).await;
     // At the end of a page, between others, and two that are a page of their own.
     let damaged = [0, 3, 4, 5, 8].map(|place| all[place].id);
     for id in damaged {
