@@ -25,10 +25,13 @@ impl ClockSkew {
     #[must_use]
     pub fn measure(asked_at: Timestamp, theirs: Timestamp, answered_at: Timestamp) -> Self {
         let [asked, theirs, answered] = [asked_at, theirs, answered_at].map(Timestamp::millis);
-        let doubled = asked.saturating_sub(theirs).saturating_add(answered.saturating_sub(theirs));
-        // A clock that was set back meanwhile gives no span, and so no excuse.
-        let span = answered.saturating_sub(asked).max(0);
-        Self { doubled, span }
+        let [before, after] = [asked, answered].map(|ours| ours.saturating_sub(theirs));
+        if answered < asked {
+            // A clock that was set back meanwhile gives no span, and so no excuse: it is as wrong as it was at its worst.
+            let worst = if before.saturating_abs() < after.saturating_abs() { after } else { before };
+            return Self { doubled: worst.saturating_mul(2), span: 0 };
+        }
+        Self { doubled: before.saturating_add(after), span: answered.saturating_sub(asked) }
     }
 
     /// By how many milliseconds this machine's clock is ahead of the store's; negative when it is behind.
@@ -135,6 +138,12 @@ mod tests {
         let skew = ClockSkew::measure(asked, theirs, answered);
         assert!(skew.is_beyond(Duration::from_secs(1)));
         assert_eq!(skew.uncertainty(), Duration::ZERO);
+        // Put right meanwhile, or wrong: the middle of the two would be within bounds.
+        for (asked, answered, ahead) in [(2_000, 0, 2_000), (0, -2_000, -2_000), (1_500, -500, 1_500)] {
+            let [asked, answered] = [NOW + asked, NOW + answered].map(Timestamp::from_millis);
+            let skew = ClockSkew::measure(asked, theirs, answered);
+            assert_eq!((skew.ahead_millis(), skew.is_beyond(Duration::from_secs(1))), (ahead, true));
+        }
     }
 
     #[test]
